@@ -7,6 +7,8 @@ pub mod http1;
 
 pub mod client_hello;
 
+pub mod prefixed;
+
 pub mod resolver;
 
 pub mod dial;
