@@ -1,1 +1,44 @@
-//! Placeholder.
+//! Files on disk to validated values: what `gatepass.yaml` and the files it names mean, or everything that is wrong.
+//!
+//! One file per section, in one order: the keys it may hold, the type that says what they mean, the one conversion.
+//! A conversion never stops at the first problem. Nothing is kept that nothing enforces: a key of the design that is
+//! not built yet is the error `not supported yet`.
+
+mod load;
+pub use load::{Config, load, quickstart};
+
+pub mod listeners;
+
+pub mod identity;
+
+pub mod tokens;
+
+pub mod floor;
+
+pub mod policy;
+
+pub mod dns;
+
+pub mod evidence;
+
+pub mod admin;
+
+mod egress_points;
+
+pub mod limits;
+
+pub mod bundle;
+
+pub mod problem;
+pub use problem::{Located, Place, Problem, Problems};
+
+mod node;
+
+mod reading;
+
+mod scalar;
+
+mod url;
+
+#[cfg(test)]
+mod scratch;

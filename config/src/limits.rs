@@ -1,0 +1,357 @@
+//! Every bound of the program in one table: key, default, range, and why that number.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::node::{Entry, Node};
+use crate::reading::{Reading, listed};
+
+/// One bound.
+#[derive(Clone, Copy, Debug)]
+pub struct Row {
+    /// The key under `limits`, and the field of `Limits`.
+    pub key: &'static str,
+    /// What holds where the file says nothing.
+    pub default: Amount,
+    /// The least that is accepted.
+    pub min: Amount,
+    /// The most that is accepted.
+    pub max: Amount,
+    /// What is bounded.
+    pub what: &'static str,
+    /// Why the default is that number.
+    pub why: &'static str,
+}
+
+/// An amount with its unit. `Display` writes it as a file would.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Amount {
+    /// `30s`
+    Time(Duration),
+    /// `64KiB`
+    Size(usize),
+    /// `100`
+    Count(usize),
+    /// A count, or what the limit on open files allows: see `connections_within`.
+    Files(Option<usize>),
+}
+
+type Time = Duration;
+type Size = usize;
+type Count = usize;
+type Files = Option<usize>;
+
+/// The struct, the table and the way from one to the other, from one list.
+macro_rules! limits {
+    ($($key:ident: $kind:ident = $default:expr, $min:expr => $max:expr, $what:literal, $why:literal;)*) => {
+        /// Every bound of the program, within its range.
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub struct Limits {
+            $(#[doc = $what] #[doc = ""] #[doc = $why] pub $key: $kind,)*
+        }
+
+        /// The bounds in the order in which a connection meets them.
+        pub const TABLE: &[Row] = &[$(Row {
+            key: stringify!($key),
+            default: Amount::$kind($default),
+            min: Amount::$kind($min),
+            max: Amount::$kind($max),
+            what: $what,
+            why: $why,
+        }),*];
+
+        impl Default for Limits {
+            fn default() -> Limits {
+                Limits { $($key: $default),* }
+            }
+        }
+
+        impl Limits {
+            /// What holds for `key`.
+            pub fn amount(&self, key: &str) -> Option<Amount> {
+                match key {
+                    $(stringify!($key) => Some(Amount::$kind(self.$key)),)*
+                    _ => None,
+                }
+            }
+
+            fn set(&mut self, key: &str, amount: Amount) {
+                match (key, amount) {
+                    $((stringify!($key), Amount::$kind(value)) => self.$key = value,)*
+                    _ => {}
+                }
+            }
+        }
+    };
+}
+
+const fn ms(number: u64) -> Duration {
+    Duration::from_millis(number)
+}
+
+const fn s(number: u64) -> Duration {
+    Duration::from_secs(number)
+}
+
+const fn m(number: u64) -> Duration {
+    s(number * 60)
+}
+
+const fn h(number: u64) -> Duration {
+    m(number * 60)
+}
+
+const fn kib(number: usize) -> usize {
+    number * 1024
+}
+
+const fn mib(number: usize) -> usize {
+    kib(number * 1024)
+}
+
+limits! {
+    max_connections: Files = None, Some(1) => Some(1_000_000),
+        "client connections at once, over all listeners",
+        "unless given, what the limit on open files leaves: two for each connection, a sixteenth kept for the rest";
+    accept_backoff: Time = ms(100), ms(1) => s(5),
+        "pause after accepting failed for want of files or memory",
+        "long enough for a closing connection to give a file back, too short to be noticed";
+    tls_handshake_timeout: Time = s(10), ms(100) => m(2),
+        "a client's whole TLS handshake with an https listener",
+        "three round trips over the worst link in use, with one retransmission";
+    head_timeout: Time = s(10), ms(100) => m(2),
+        "from the first byte of a request head to its last",
+        "a head is one packet; slower is a client that holds connections open on purpose";
+    head_max_bytes: Size = kib(32), kib(8) => mib(1),
+        "request or response head, from the first byte to the empty line",
+        "RFC 9112 section 3 wants 8000 octets for the first line alone; Kerberos tokens need up to 16 KiB more";
+    head_max_fields: Count = 100, 16 => 1_000,
+        "field lines in one head or trailer section",
+        "twice what the busiest browsers send";
+    keep_alive_timeout: Time = s(60), ms(100) => h(1),
+        "silence of a client between two requests",
+        "clients keep idle connections for about a minute; a waiting connection costs a file";
+    client_hello_timeout: Time = s(5), ms(100) => m(1),
+        "from 200 to the whole ClientHello, or the first byte of something else",
+        "a client sends it at once; a protocol in which the server speaks first waits this long";
+    client_hello_max_bytes: Size = 64_000, kib(4) => kib(256),
+        "a ClientHello, reassembled from its records",
+        "post-quantum key shares reach 2 KiB and pre-shared keys 10 KiB; rustls takes at most 64 KiB";
+    dns_cache_entries: Count = 10_000, 0 => 1_000_000,
+        "answers kept in the DNS cache",
+        "at about 500 bytes an answer, 5 MB";
+    dns_answers_max: Count = 64, 1 => 1_000,
+        "addresses in one answer; more are a failure, never cut",
+        "the largest round-robin sets in use have 32";
+    dns_lookups_max: Count = 1_024, 1 => 65_536,
+        "DNS lookups under way at once",
+        "each may hold a socket; at 2 s for a dead server, 512 new names a second";
+    dial_timeout: Time = s(10), ms(100) => m(2),
+        "connecting to a destination, all its addresses together",
+        "three SYN retransmissions (1, 3 and 7 s) fit";
+    dial_attempt_delay: Time = ms(250), ms(10) => s(2),
+        "from one connection attempt to the next address",
+        "RFC 8305 section 8: 250 ms recommended, 10 ms to 2 s allowed";
+    tunnel_idle_timeout: Time = h(1), s(1) => h(24 * 7),
+        "a tunnel without a byte in either direction",
+        "below the 2 h after which NATs may forget a connection (RFC 5382 section 5), above the pauses of real clients";
+    tunnel_half_close_timeout: Time = m(5), ms(100) => h(24),
+        "a tunnel without a byte after one side has finished",
+        "the answer to a finished upload may take minutes, not an hour";
+    tunnel_max_duration: Time = h(24), s(1) => h(24 * 365),
+        "a tunnel, however busy",
+        "a day: what a decision said yesterday is asked again";
+    tunnel_buffer: Size = kib(64), kib(4) => mib(1),
+        "bytes in flight in one direction of a tunnel",
+        "the size of a Linux pipe (pipe(7)), which splice fills at once";
+    response_head_timeout: Time = m(2), ms(100) => h(1),
+        "from the end of a forwarded request to the head of its answer",
+        "slow searches and builds answer within it; NGINX and HAProxy give up sooner";
+    body_idle_timeout: Time = m(1), ms(100) => h(1),
+        "silence within a forwarded request or response body",
+        "a stream that is alive sends something each minute (server-sent events every 15 s)";
+    pool_idle_per_host: Count = 32, 0 => 10_000,
+        "idle upstream connections kept for one endpoint",
+        "a busy host reuses more than it lets idle";
+    pool_idle_total: Count = 1_024, 0 => 100_000,
+        "idle upstream connections kept for all endpoints",
+        "each costs a file, which a client may need more";
+    pool_idle_timeout: Time = s(60), ms(100) => h(1),
+        "how long an idle upstream connection is kept",
+        "below the 75 s of NGINX, so that the server seldom closes first";
+    evidence_queue: Count = 8_192, 64 => 1_048_576,
+        "records accepted but not yet written; full refuses new connections",
+        "a second of decisions at the highest rate seen, about 8 MB";
+    otlp_batch: Count = 512, 1 => 8_192,
+        "records in one export",
+        "the default of the OpenTelemetry specification";
+    otlp_interval: Time = s(1), ms(10) => m(1),
+        "how long a record waits for its batch to fill",
+        "the default of the OpenTelemetry specification";
+    otlp_timeout: Time = s(10), ms(100) => m(2),
+        "one export",
+        "the default of the OpenTelemetry specification";
+    recent_decisions: Count = 4_096, 0 => 1_048_576,
+        "decisions kept in memory for `why`",
+        "minutes of a busy gateway at about 2 KiB each, 8 MB";
+    admin_connections: Count = 64, 1 => 10_000,
+        "connections to the admin listener at once",
+        "scrapers and operators, not traffic";
+    reload_debounce: Time = ms(200), ms(1) => s(10),
+        "quiet time after a change of the bundle before it is read",
+        "editors and the kubelet change several files within milliseconds";
+    bundle_files: Count = 4_096, 1 => 100_000,
+        "files in a bundle",
+        "a fragment for each team of a large organisation";
+    bundle_file_bytes: Size = mib(4), kib(1) => mib(256),
+        "one file of a bundle",
+        "10,000 rules of 400 bytes";
+    bundle_bytes: Size = mib(64), kib(1) => mib(1024),
+        "all files of a bundle together",
+        "100,000 rules, the most the engine was measured with, and room for catalogues";
+    bundle_depth: Count = 8, 1 => 32,
+        "directories below each other in a bundle",
+        "organisation, division, team, and as much again";
+    drain_timeout: Time = s(10), ms(0) => h(24),
+        "from SIGTERM until live tunnels are cut",
+        "leaves two thirds of the 30 s that Kubernetes gives for closing records to be delivered";
+}
+
+/// How many connections `file_limit` open files carry: a client and an upstream socket each, a sixteenth (at least 64)
+/// kept for listeners, DNS, exports, pooled connections and files.
+pub fn connections_within(file_limit: usize) -> usize {
+    let kept = (file_limit / 16).max(64);
+    (file_limit.saturating_sub(kept) / 2).max(1)
+}
+
+/// Pairs that make no sense unless the first is at most the second.
+const ORDERED: &[(&str, &str)] = &[
+    ("dial_attempt_delay", "dial_timeout"),
+    ("tunnel_idle_timeout", "tunnel_max_duration"),
+    ("pool_idle_per_host", "pool_idle_total"),
+    ("bundle_file_bytes", "bundle_bytes"),
+];
+
+pub(crate) fn convert(node: Option<&Node>, reading: &mut Reading<'_>) -> Option<Limits> {
+    let mut limits = Limits::default();
+    let Some(node) = node else { return Some(limits) };
+    let entries = reading.entries(node)?;
+    let keys: Vec<&str> = TABLE.iter().map(|row| row.key).collect();
+    for entry in entries {
+        match TABLE.iter().find(|row| row.key == entry.name) {
+            None => {
+                let shown = crate::scalar::nearest(&entry.name, &keys).map(|key| vec![key]);
+                reading.unknown_key(node, entry, shown.as_deref().unwrap_or(&["gatepass serve --print-limits"]));
+            }
+            Some(row) => {
+                if let Some(amount) = amount(row, entry, reading) {
+                    limits.set(row.key, amount);
+                }
+            }
+        }
+    }
+    check_order(entries, &limits, reading);
+    Some(limits)
+}
+
+fn amount(row: &Row, entry: &Entry, reading: &mut Reading<'_>) -> Option<Amount> {
+    let amount = match row.default {
+        Amount::Time(_) => Amount::Time(reading.duration(&entry.node)?),
+        Amount::Size(_) => Amount::Size(reading.size(&entry.node)?),
+        Amount::Count(_) => Amount::Count(reading.count(&entry.node)?),
+        Amount::Files(_) => Amount::Files(Some(reading.count(&entry.node)?)),
+    };
+    if amount < row.min || amount > row.max {
+        let message = format!("`{}` is {amount}; it goes from {} to {}", row.key, row.min, row.max);
+        reading.found.error_with_help(&entry.node.place, message, format!("{}; by default {}", row.what, row.default));
+        return None;
+    }
+    Some(amount)
+}
+
+fn check_order(entries: &[Entry], limits: &Limits, reading: &mut Reading<'_>) {
+    for (less, more) in ORDERED {
+        if limits.amount(less) <= limits.amount(more) {
+            continue;
+        }
+        if let Some(entry) = entries.iter().find(|entry| entry.name == *less || entry.name == *more) {
+            let (Some(low), Some(high)) = (limits.amount(less), limits.amount(more)) else { continue };
+            let message = format!("`{less}` is {low}, which is more than `{more}` with {high}");
+            reading.found.error_with_help(&entry.node.place, message, format!("change {}", listed(&[less, more])));
+        }
+    }
+}
+
+impl fmt::Display for Amount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Amount::Time(time) => {
+                let millis = time.as_millis();
+                let units = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000)];
+                let unit = units.iter().find(|(_, size)| millis >= *size && millis.is_multiple_of(*size));
+                let (name, size) = unit.copied().unwrap_or(("ms", 1));
+                write!(f, "{}{name}", millis / size)
+            }
+            Amount::Size(bytes) => {
+                let units = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
+                let unit = units.iter().find(|(_, size)| bytes >= *size && bytes.is_multiple_of(*size));
+                let (name, size) = unit.copied().unwrap_or(("B", 1));
+                write!(f, "{}{name}", bytes / size)
+            }
+            Amount::Count(count) | Amount::Files(Some(count)) => write!(f, "{count}"),
+            Amount::Files(None) => f.write_str("what the limit on open files allows"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn struct_and_table_agree() {
+        let limits = Limits::default();
+        let debug = format!("{limits:?}");
+        for row in TABLE {
+            assert_eq!(limits.amount(row.key), Some(row.default), "{}", row.key);
+            assert!(debug.contains(&format!("{}: ", row.key)), "{}", row.key);
+        }
+        assert_eq!(debug.matches(": ").count(), TABLE.len());
+        assert_eq!(limits.amount("no_such_key"), None);
+    }
+
+    #[test]
+    fn every_default_lies_in_its_range_and_every_row_says_why() {
+        for row in TABLE {
+            let free = row.default == Amount::Files(None);
+            assert!(row.min < row.max && (free || (row.min <= row.default && row.default <= row.max)), "{}", row.key);
+            assert!(row.what.len() > 5 && row.why.len() > 10, "{}", row.key);
+        }
+        for (less, more) in ORDERED {
+            assert!(Limits::default().amount(less) <= Limits::default().amount(more), "{less}");
+        }
+    }
+
+    #[test]
+    fn an_amount_is_written_as_a_file_would_write_it() {
+        let shown: Vec<String> = [
+            Amount::Time(ms(1_500)),
+            Amount::Time(m(2)),
+            Amount::Time(h(48)),
+            Amount::Time(ms(0)),
+            Amount::Size(64_000),
+        ]
+        .iter()
+        .map(Amount::to_string)
+        .collect();
+        assert_eq!(shown, ["1500ms", "2m", "2d", "0ms", "64000B"]);
+        assert_eq!(Amount::Size(kib(64)).to_string(), "64KiB");
+    }
+
+    #[test]
+    fn connections_leave_files_for_the_rest() {
+        assert_eq!(connections_within(20_000), 9_375);
+        assert_eq!(connections_within(1_024), 480);
+        assert_eq!(connections_within(10), 1);
+    }
+}

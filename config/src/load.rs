@@ -1,0 +1,140 @@
+//! One file to one `Config`, section by section, or every problem in it.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+
+use jiff::Timestamp;
+
+use crate::admin::{self, Admin};
+use crate::dns::{self, Dns};
+use crate::evidence::{self, Evidence};
+use crate::floor::{self, Floor, Loopback};
+use crate::identity::{self, Identity};
+use crate::limits::{self, Limits};
+use crate::listeners::{self, Listener, Protocol};
+use crate::node::{self, Node};
+use crate::policy::{self, Bundle, Policy, Reload};
+use crate::problem::{Excerpts, Findings, Located, Problem, Problems};
+use crate::reading::{self, Reading, optional};
+use crate::{egress_points, problem};
+
+/// A configuration file is written by hand; a longer one is something else.
+const FILE_MAX: usize = 1024 * 1024;
+
+/// Everything that the gateway was told, checked. It does nothing.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// At least one.
+    pub listeners: Vec<Listener>,
+    /// How clients are identified.
+    pub identity: Identity,
+    /// What the floor is told.
+    pub floor: Floor,
+    /// Where the policy comes from.
+    pub policy: Policy,
+    /// Who is asked for addresses.
+    pub dns: Dns,
+    /// Where decision records go.
+    pub evidence: Evidence,
+    /// The operators' listener, if there is one.
+    pub admin: Option<Admin>,
+    /// Every bound.
+    pub limits: Limits,
+    /// What somebody should know, though it keeps nothing from starting.
+    pub warnings: Vec<Problem>,
+}
+
+/// Read the file at `path` and the files that it names. `now` tells what has expired.
+pub fn load(path: &Path, now: Timestamp) -> Result<Config, Problems> {
+    let text = reading::read_text(path, FILE_MAX)?;
+    let mut found = Findings::default();
+    let config = match node::parse(path, text, Excerpts::Shown, &mut found) {
+        Some(root) => {
+            let directory = path.parent().unwrap_or(Path::new(""));
+            convert(&root, &mut Reading { directory, now, found: &mut found })
+        }
+        None => {
+            if found.count() == 0 {
+                found.push(Problem::of_file(path, "the file is empty"));
+            }
+            None
+        }
+    };
+    let (config, warnings) = found.close(config, path)?;
+    Ok(Config { warnings, ..config })
+}
+
+/// What `gatepass serve` runs without a file: loopback only, the embedded sample bundle, decisions as text.
+pub fn quickstart() -> Config {
+    let loopback = |port| Located::nowhere(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+    Config {
+        listeners: vec![Listener { name: "quickstart".to_owned(), bind: loopback(3128), protocol: Protocol::Http }],
+        identity: Identity::nothing(),
+        floor: Floor { loopback: Loopback::Closed, nat64_prefixes: Vec::new() },
+        policy: Policy { bundle: Bundle::Embedded, reload: Reload::Signal },
+        dns: Dns::system(),
+        evidence: Evidence::on_stdout(),
+        admin: Some(Admin { bind: loopback(3129), operators: Vec::new() }),
+        limits: Limits::default(),
+        warnings: Vec::new(),
+    }
+}
+
+const KEYS: [&str; 11] = [
+    "listeners",
+    "identity",
+    "floor",
+    "policy",
+    "observe",
+    "dns",
+    "evidence",
+    "state",
+    "egress_points",
+    "admin",
+    "limits",
+];
+
+fn convert(root: &Node, reading: &mut Reading<'_>) -> Option<Config> {
+    let [listeners, identity, floor, policy, observe, dns, evidence, state, egress_points, admin, limits] =
+        reading.fields(root, KEYS)?;
+    let listeners = reading.required(root, listeners, "listeners").and_then(|node| listeners::convert(node, reading));
+    let identity = identity::convert(identity.map(|entry| &entry.node), reading);
+    let floor = floor::convert(floor.map(|entry| &entry.node), reading);
+    let policy = reading.required(root, policy, "policy").and_then(|node| policy::convert(node, reading));
+    reading.unsupported(observe);
+    let dns = dns::convert(dns.map(|entry| &entry.node), reading);
+    let evidence = evidence::convert(evidence.map(|entry| &entry.node), reading);
+    reading.unsupported(state);
+    egress_points::check(egress_points.map(|entry| &entry.node), reading);
+    let admin = optional(admin, reading, admin::convert);
+    let limits = limits::convert(limits.map(|entry| &entry.node), reading);
+
+    let (listeners, admin, (floor, development)) = (listeners?, admin?, floor?);
+    check_binds(&listeners, admin.as_ref(), development, reading);
+    Some(Config {
+        listeners,
+        identity: identity?,
+        floor,
+        policy: policy?,
+        dns: dns?,
+        evidence: evidence?,
+        admin,
+        limits: limits?,
+        warnings: Vec::new(),
+    })
+}
+
+/// What listeners and admin must agree on.
+fn check_binds(
+    listeners: &[Listener],
+    admin: Option<&Admin>,
+    development: Option<&problem::Place>,
+    reading: &mut Reading<'_>,
+) {
+    let binds = || listeners.iter().map(|listener| &listener.bind).chain(admin.map(|admin| &admin.bind));
+    floor::check(development, &listeners::exposed(binds()), reading);
+    let Some(admin) = admin else { return };
+    if let Some(other) = listeners.iter().find(|other| listeners::collide(other.bind.value, admin.bind.value)) {
+        listeners::collision(&admin.bind, &other.bind, &format!("listener `{}`", other.name), reading);
+    }
+}
