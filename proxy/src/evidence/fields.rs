@@ -1,0 +1,99 @@
+//! One table from the fields of the JSON records to the attributes of OTLP log records: exporter, tests and
+//! documentation share it.
+
+/// Where a field stands in an OTLP log record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// An attribute of this name, of the same type; lists are arrays, objects are key-value lists.
+    Attribute(&'static str),
+    /// An attribute of this name, milliseconds turned into seconds as OpenTelemetry counts durations.
+    Seconds(&'static str),
+    /// An attribute of the resource.
+    Resource(&'static str),
+    /// The event name, `gatepass.decision` for `decision` and so on.
+    EventName,
+    /// The time of the log record.
+    Time,
+    /// The body.
+    Body,
+}
+
+/// One row of the table.
+#[derive(Clone, Copy, Debug)]
+pub struct Field {
+    /// The dotted path in the JSON record. A list or map that has no rows below it is one field.
+    pub path: &'static str,
+    /// Where it stands in OTLP.
+    pub place: Place,
+    /// What it is.
+    pub doc: &'static str,
+}
+
+macro_rules! fields {
+    ($($path:literal => $place:ident $(($name:literal))?, $doc:literal;)*) => {
+        /// Every field, in the order of the records.
+        pub const FIELDS: &[Field] = &[$(Field { path: $path, place: Place::$place $(($name))?, doc: $doc },)*];
+    };
+}
+
+fields! {
+    "schema" => Attribute("gatepass.schema"), "The version of the record's form.";
+    "kind" => EventName, "`decision`, `close` or `policy`.";
+    "id" => Attribute("log.record.uid"), "UUIDv7, the same on a decision and its close.";
+    "sequence" => Attribute("gatepass.evidence.sequence"), "Per gateway, without holes.";
+    "time" => Time, "The moment, UTC, at most microseconds.";
+    "gateway" => Resource("service.instance.id"), "The gateway's name.";
+    "floor" => Attribute("gatepass.floor"), "`development` where rules may open loopback addresses.";
+    "effect" => Attribute("gatepass.decision.effect"), "What the policy says: `allow` or `deny`.";
+    "outcome" => Attribute("gatepass.decision.outcome"), "What happened: `admitted`, `refused` or `failed`.";
+    "mode" => Attribute("gatepass.mode"), "The containment mode.";
+    "stage" => Attribute("gatepass.decision.stage"), "The latest stage whose facts were known.";
+    "reason.code" => Attribute("gatepass.decision.reason"), "Why: one of a closed list.";
+    "reason.text" => Body, "Why: a sentence about this very case.";
+    "rule.path" => Attribute("security_rule.name"), "The rule that decided.";
+    "rule.owner" => Attribute("gatepass.rule.owner"), "Who answers for the rule.";
+    "rule.purpose" => Attribute("gatepass.rule.purpose"), "Why the rule exists.";
+    "rule.expires" => Attribute("gatepass.rule.expires"), "The end of the rule.";
+    "nearest" => Attribute("gatepass.nearest"), "The allows that came nearest, and what stood in the way.";
+    "shadow" => Attribute("gatepass.shadow"), "What rules in shadow would have said.";
+    "identity.id" => Attribute("user.id"), "Who asked.";
+    "identity.method" => Attribute("gatepass.identity.method"), "How that was established.";
+    "identity.labels" => Attribute("gatepass.identity.labels"), "The workload registry's labels.";
+    "identity.cert_sha256" => Attribute("tls.client.hash.sha256"), "SHA-256 of the client certificate.";
+    "data_classes" => Attribute("gatepass.data_classes"), "The data classes that decided.";
+    "data_classes_from" => Attribute("gatepass.data_classes_from"), "`registered` or `declared`.";
+    "client.address" => Attribute("client.address"), "The client's address.";
+    "client.port" => Attribute("client.port"), "The client's port.";
+    "listener" => Attribute("gatepass.listener"), "The listener that took the connection.";
+    "destination.host" => Attribute("server.address"), "The host asked for, canonical.";
+    "destination.port" => Attribute("server.port"), "The port asked for.";
+    "destination.text" => Attribute("gatepass.destination.text"), "What was asked for, where that is malformed.";
+    "destination.addresses" => Attribute("dns.answers"), "Every address of the name.";
+    "destination.address" => Attribute("network.peer.address"), "The address that was dialled.";
+    "dns.cname" => Attribute("gatepass.dns.cname"), "The chain of canonical names.";
+    "dns.min_ttl" => Attribute("gatepass.dns.min_ttl"), "The smallest time to live, in seconds.";
+    "dns.secure" => Attribute("gatepass.dns.secure"), "Whether DNSSEC proved the answers.";
+    "tls.present" => Attribute("gatepass.tls.present"), "Whether the client began with a ClientHello.";
+    "tls.sni" => Attribute("gatepass.tls.sni"), "The server name asked for.";
+    "tls.alpn" => Attribute("gatepass.tls.alpn"), "The protocols offered.";
+    "tls.versions" => Attribute("gatepass.tls.versions"), "The TLS versions offered.";
+    "tls.ech" => Attribute("gatepass.tls.ech"), "Whether an encrypted ClientHello extension was there.";
+    "request.protocol" => Attribute("gatepass.request.protocol"), "`connect`, `http` or `transparent`.";
+    "request.method" => Attribute("http.request.method"), "The method, on plain HTTP.";
+    "request.path" => Attribute("url.path"), "The path without the query, on plain HTTP.";
+    "local.address" => Attribute("network.local.address"), "The gateway's own source address.";
+    "local.port" => Attribute("network.local.port"), "The gateway's own source port.";
+    "bytes_sent" => Attribute("gatepass.transmit.bytes"), "Bytes from the client to the destination.";
+    "bytes_received" => Attribute("gatepass.receive.bytes"), "Bytes from the destination to the client.";
+    "duration_ms" => Seconds("gatepass.duration"), "From the admission to the end.";
+    "ending" => Attribute("gatepass.ending"), "How the connection ended.";
+    "cut_by" => Attribute("gatepass.cut_by"), "The rule whose end or change cut it.";
+    "result" => Attribute("gatepass.policy.result"), "`activated` or `rejected`.";
+    "error" => Attribute("error.message"), "Why a policy was rejected.";
+    "policy.bundle" => Attribute("security_rule.ruleset.name"), "The bundle that decided.";
+    "policy.digest" => Attribute("security_rule.version"), "The digest of its files.";
+    "policy.serial" => Attribute("gatepass.policy.serial"), "Its serial number, where it is signed.";
+    "timings.decide_us" => Attribute("gatepass.timings.decide_us"), "All stages of the decision, in microseconds.";
+    "timings.dns_us" => Attribute("gatepass.timings.dns_us"), "The DNS answer, in microseconds.";
+    "timings.dial_us" => Attribute("gatepass.timings.dial_us"), "The dial, in microseconds.";
+}

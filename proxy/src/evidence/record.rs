@@ -1,0 +1,162 @@
+//! What is written of a decision and of a connection's end: the fields, in the order and spelling of the contract.
+//!
+//! Absent means omitted. Whatever a client or a bundle wrote is [`Text`], or is cleaned while it is written.
+
+use std::sync::Arc;
+
+use gatepass_policy::decision::Effect;
+use gatepass_policy::schema::Stage;
+use jiff::Timestamp;
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::parts::{
+    Destination, Dns, Near, PolicyRef, ReasonText, Request, Rule, ShadowRule, Socket, Timings, TlsFacts, Who,
+};
+use super::spelling;
+use super::text::Text;
+use super::words::{ClassesFrom, Ending, FloorMark, Mode, Outcome, PolicyResult};
+
+/// The version of the records' form.
+pub const SCHEMA: u8 = 1;
+
+/// One decision, at its final verdict. `id`, `sequence` and `gateway` are given when it is admitted or refused.
+#[derive(Clone, Debug, Serialize)]
+pub struct DecisionRecord {
+    /// [`SCHEMA`].
+    pub schema: u8,
+    /// Always `decision`.
+    pub kind: &'static str,
+    /// UUIDv7, the same on the close.
+    #[serde(skip_serializing_if = "Uuid::is_nil")]
+    pub id: Uuid,
+    /// Per gateway, without holes, from 1.
+    #[serde(skip_serializing_if = "spelling::is_zero")]
+    pub sequence: u64,
+    /// The moment of the decision.
+    #[serde(serialize_with = "spelling::time")]
+    pub time: Timestamp,
+    /// The gateway's name.
+    #[serde(skip_serializing_if = "Text::is_empty")]
+    pub gateway: Text,
+    /// Only on the development floor.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub floor: Option<FloorMark>,
+    /// What the policy says.
+    #[serde(serialize_with = "spelling::effect")]
+    pub effect: Effect,
+    /// What happened.
+    pub outcome: Outcome,
+    /// The containment mode.
+    pub mode: Mode,
+    /// The latest stage whose facts were known.
+    #[serde(serialize_with = "spelling::stage")]
+    pub stage: Stage,
+    /// Why.
+    pub reason: ReasonText,
+    /// The rule that decided.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rule: Option<Rule>,
+    /// The allows that came nearest.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub nearest: Vec<Near>,
+    /// What rules in shadow would have said.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub shadow: Vec<ShadowRule>,
+    /// Who asked; absent where nobody could be made out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub identity: Option<Who>,
+    /// The data classes that decided.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "spelling::classes")]
+    pub data_classes: Option<Arc<[Box<str>]>>,
+    /// Where they came from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data_classes_from: Option<ClassesFrom>,
+    /// The client's socket.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client: Option<Socket>,
+    /// The listener's name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub listener: Option<Text>,
+    /// What was asked for, and what was dialled.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub destination: Option<Destination>,
+    /// What DNS said beside the addresses.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dns: Option<Dns>,
+    /// What the client's first bytes were.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TlsFacts>,
+    /// How it was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request: Option<Request>,
+    /// The gateway's own source address of the connection to the destination.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub local: Option<Socket>,
+    /// The policy that decided.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub policy: Option<PolicyRef>,
+    /// How long the parts took.
+    #[serde(skip_serializing_if = "Timings::is_empty")]
+    pub timings: Timings,
+}
+
+/// The end of an admitted connection.
+#[derive(Clone, Debug, Serialize)]
+pub struct CloseRecord {
+    /// [`SCHEMA`].
+    pub schema: u8,
+    /// Always `close`.
+    pub kind: &'static str,
+    /// The decision's.
+    pub id: Uuid,
+    /// Per gateway, without holes.
+    pub sequence: u64,
+    /// The moment of the end.
+    #[serde(serialize_with = "spelling::time")]
+    pub time: Timestamp,
+    /// The gateway's name.
+    pub gateway: Text,
+    /// Only on the development floor.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub floor: Option<FloorMark>,
+    /// Bytes from the client to the destination.
+    pub bytes_sent: u64,
+    /// Bytes from the destination to the client.
+    pub bytes_received: u64,
+    /// From the admission to the end.
+    pub duration_ms: u64,
+    /// How it ended.
+    pub ending: Ending,
+    /// The rule whose end or change cut it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cut_by: Option<Text>,
+}
+
+/// A policy that was activated, or a reload that was rejected.
+#[derive(Clone, Debug, Serialize)]
+pub struct PolicyRecord {
+    /// [`SCHEMA`].
+    pub schema: u8,
+    /// Always `policy`.
+    pub kind: &'static str,
+    /// UUIDv7.
+    pub id: Uuid,
+    /// Per gateway, without holes.
+    pub sequence: u64,
+    /// The moment.
+    #[serde(serialize_with = "spelling::time")]
+    pub time: Timestamp,
+    /// The gateway's name.
+    pub gateway: Text,
+    /// Only on the development floor.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub floor: Option<FloorMark>,
+    /// What became of it.
+    pub result: PolicyResult,
+    /// The first problem of a rejected one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<Text>,
+    /// The policy that holds from now on.
+    pub policy: PolicyRef,
+}
