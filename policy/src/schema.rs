@@ -54,6 +54,8 @@ pub enum Type {
     StringList,
     /// A list of IP addresses, never empty.
     IpList,
+    /// A list of whole numbers; only a literal.
+    IntList,
     /// Text to text; a missing key is an error unless `has()` asked first.
     StringMap,
     /// A network in CIDR form (the result of `cidr()`).
@@ -74,6 +76,7 @@ impl fmt::Display for Type {
             Type::Duration => "duration",
             Type::StringList => "list of string",
             Type::IpList => "list of IP address",
+            Type::IntList => "list of int",
             Type::StringMap => "map of string to string",
             Type::Cidr => "network",
             Type::Null => "null",

@@ -1,7 +1,40 @@
-//! The CEL wall: text to a small, typed, three-valued form. The only place that names the CEL crate.
+//! Conditions: CEL text to a small, typed, three-valued form.
+//!
+//! The way of a text: `tokens` bounds it, `parse` is the wall around the CEL crate, `syntax` is what comes out of it,
+//! `check` gives it names and types, `compiled` is the result, `eval` and `values` its meaning on facts.
 
 use std::ops::Range;
 
+mod tokens;
+
+mod parse;
+
+mod syntax;
+
+mod check;
+
+mod names;
+
+mod calls;
+
+mod hosts;
+
+mod literals;
+
+mod compiled;
+
+mod keys;
+
+mod eval;
+
+mod values;
+
+mod explain;
+
+use self::check::Checked;
+use self::compiled::Cond;
+use self::values::{Known, Made, Missing, Scope};
+use crate::decision::FailedClause;
 use crate::facts::Facts;
 use crate::schema::AttributeSet;
 
@@ -51,26 +84,96 @@ pub enum HostKey {
 
 /// A compiled condition.
 #[derive(Clone, Debug)]
-pub struct Expr {}
+pub struct Expr {
+    source: Box<str>,
+    /// The operands of the outermost `&&`, with their places in the source.
+    conds: Box<[Cond]>,
+    ranges: Box<[Range<usize>]>,
+    uses: AttributeSet,
+}
 
 impl Expr {
     /// Parse, check types and compile; on failure every problem, not only the first.
-    pub fn parse(_text: &str) -> Result<Expr, Vec<ExprProblem>> {
-        Err(vec![ExprProblem { range: 0..0, message: "`when` is not supported yet".to_owned(), help: None }])
+    ///
+    /// A text has at most 4 KiB and 256 names, literals and operators, is nested at most 24 deep, and has macros at one
+    /// level. Hostile text is an error, never a crash.
+    pub fn parse(text: &str) -> Result<Expr, Vec<ExprProblem>> {
+        let Checked { conjuncts, uses } = check::check(text, &parse::parse(text)?)?;
+        let (conds, ranges): (Vec<Cond>, Vec<Range<usize>>) = conjuncts.into_iter().unzip();
+        Ok(Expr { source: text.into(), conds: conds.into(), ranges: ranges.into(), uses })
     }
 
     /// Evaluate on these facts.
-    pub fn eval(&self, _facts: &Facts, _reading: Reading) -> Truth {
-        Truth::Error("not supported yet")
+    pub fn eval(&self, facts: &Facts, reading: Reading) -> Truth {
+        let made = Made::of(facts, self.uses);
+        truth(eval::all(&self.conds, &Scope::new(facts, reading, &made)))
     }
 
     /// The attributes that it looks at.
     pub fn uses(&self) -> AttributeSet {
-        AttributeSet::EMPTY
+        self.uses
     }
 
-    /// Hosts outside of which it cannot be true; `None` where it could be true for any host.
+    /// Hosts outside of which it is false, whatever the other facts are; `None` where it may be true for any host. An
+    /// empty list means that it is never true.
     pub fn host_keys(&self) -> Option<Vec<HostKey>> {
-        None
+        keys::of_all(self.conds.iter())
+    }
+
+    /// The text as it was written.
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// The operands of the outermost `&&`, in the order they were written; an expression without one is its only
+    /// conjunct. The whole is their `&&`.
+    pub fn conjuncts(&self) -> impl ExactSizeIterator<Item = Conjunct<'_>> {
+        self.conds.iter().zip(&self.ranges).map(|(cond, range)| Conjunct {
+            cond,
+            text: self.source.get(range.clone()).unwrap_or_default(),
+            uses: self.uses,
+        })
     }
 }
+
+/// One operand of an expression's outermost `&&`.
+#[derive(Clone, Copy, Debug)]
+pub struct Conjunct<'e> {
+    cond: &'e Cond,
+    text: &'e str,
+    /// Those of the whole expression.
+    uses: AttributeSet,
+}
+
+impl<'e> Conjunct<'e> {
+    /// Its text as it was written.
+    pub fn text(&self) -> &'e str {
+        self.text
+    }
+
+    /// Its own outcome.
+    pub fn eval(&self, facts: &Facts, reading: Reading) -> Truth {
+        let made = Made::of(facts, self.uses);
+        truth(self.cond.eval(&Scope::new(facts, reading, &made)))
+    }
+
+    /// What was seen and what was wanted; `None` where it holds.
+    pub fn failed(&self, facts: &Facts, reading: Reading) -> Option<FailedClause> {
+        let made = Made::of(facts, self.uses);
+        let scope = Scope::new(facts, reading, &made);
+        (self.cond.eval(&scope) != Ok(true)).then(|| explain::failed(self.cond, self.text, &scope))
+    }
+}
+
+fn truth(outcome: Known<bool>) -> Truth {
+    match outcome {
+        Ok(true) => Truth::Yes,
+        // What the protocol can never have makes its clause false, in allow and deny alike.
+        Ok(false) | Err(Missing::Never) => Truth::No,
+        Err(Missing::Pending(attributes)) => Truth::Pending(attributes),
+        Err(Missing::Error(why)) => Truth::Error(why),
+    }
+}
+
+#[cfg(test)]
+mod tests;

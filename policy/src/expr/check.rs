@@ -1,0 +1,409 @@
+//! Names, types and literals: from what an author wrote to the compiled form, or to every problem in it.
+
+use std::ops::Range;
+
+use super::ExprProblem;
+use super::compiled::{Arithmetic, Comparison, Cond, Each, Literal, Term};
+use super::hosts;
+use super::syntax::{Binary, Kind, Node, Quantifier};
+use crate::schema::{ATTRIBUTES, Attribute, AttributeSet, Type};
+
+/// A condition that was checked, in the conjuncts that its author wrote.
+#[derive(Debug)]
+pub(super) struct Checked {
+    pub(super) conjuncts: Vec<(Cond, Range<usize>)>,
+    pub(super) uses: AttributeSet,
+}
+
+/// Check a whole expression.
+pub(super) fn check(text: &str, tree: &Node) -> Result<Checked, Vec<ExprProblem>> {
+    let mut checker = Checker { text, problems: Vec::new(), uses: AttributeSet::EMPTY, item: None };
+    let members = match &tree.kind {
+        Kind::And(members) => members.as_slice(),
+        _ => std::slice::from_ref(tree),
+    };
+    let mut conjuncts = Vec::with_capacity(members.len());
+    for member in members {
+        if let Some(cond) = checker.cond(member) {
+            conjuncts.push((cond, member.range.clone()));
+        }
+    }
+    if checker.problems.is_empty() {
+        Ok(Checked { conjuncts, uses: checker.uses })
+    } else {
+        checker.problems.sort_by_key(|problem| problem.range.start);
+        Err(checker.problems)
+    }
+}
+
+/// Something with a type.
+pub(super) enum Typed {
+    /// Of type bool.
+    Cond(Cond),
+    /// Of any type.
+    Term(Term, Type),
+}
+
+impl Typed {
+    pub(super) fn term(self) -> (Term, Type) {
+        match self {
+            Typed::Cond(cond) => (Term::Truth(Box::new(cond)), Type::Bool),
+            Typed::Term(term, ty) => (term, ty),
+        }
+    }
+}
+
+/// The variable of the macro that is being checked.
+pub(super) struct Item {
+    pub(super) name: String,
+    pub(super) ty: Type,
+    /// Whether it stands for a host name.
+    pub(super) host: bool,
+}
+
+pub(super) struct Checker<'t> {
+    pub(super) text: &'t str,
+    pub(super) problems: Vec<ExprProblem>,
+    pub(super) uses: AttributeSet,
+    pub(super) item: Option<Item>,
+}
+
+impl Checker<'_> {
+    pub(super) fn problem(&mut self, range: &Range<usize>, message: String, help: Option<String>) {
+        self.problems.push(ExprProblem { range: range.clone(), message, help });
+    }
+
+    /// A node's text, for a message.
+    pub(super) fn snippet(&self, node: &Node) -> String {
+        let text = self.text.get(node.range.clone()).unwrap_or_default();
+        let short: String = text.chars().take(60).collect();
+        if short.len() < text.len() { format!("{short}…") } else { short }
+    }
+
+    pub(super) fn term(&mut self, node: &Node) -> Option<(Term, Type)> {
+        self.typed(node).map(Typed::term)
+    }
+
+    /// A node that has to be a condition.
+    pub(super) fn cond(&mut self, node: &Node) -> Option<Cond> {
+        match self.typed(node)? {
+            Typed::Cond(cond) => Some(cond),
+            Typed::Term(_, ty) => {
+                let snippet = self.snippet(node);
+                let help = match ty {
+                    Type::NullableString => Some(format!("to ask whether it is there, write `{snippet} != null`")),
+                    Type::StringList | Type::IpList | Type::IntList => {
+                        Some(format!("ask about its elements: `{snippet}.exists(x, …)`"))
+                    }
+                    Type::Bool | Type::Int | Type::String | Type::Ip | Type::Timestamp | Type::Duration => None,
+                    Type::StringMap | Type::Cidr | Type::Null => None,
+                };
+                self.problem(&node.range, format!("`{snippet}` is {ty}, where a condition is needed"), help);
+                None
+            }
+        }
+    }
+
+    fn typed(&mut self, node: &Node) -> Option<Typed> {
+        match &node.kind {
+            Kind::Null => Some(Typed::Term(Term::Literal(Literal::Null), Type::Null)),
+            Kind::Bool(value) => Some(Typed::Cond(Cond::Const(*value))),
+            Kind::Int(value) => Some(Typed::Term(Term::Literal(Literal::Int(*value)), Type::Int)),
+            Kind::Text(text) => Some(Typed::Term(Term::Literal(Literal::Text(text.as_str().into())), Type::String)),
+            Kind::List(elements) => self.list(node, elements),
+            Kind::Name(_) | Kind::Select { .. } => self.name(node),
+            Kind::Has { of, field } => self.has(node, of, field),
+            Kind::Index { of, key } => self.index(node, of, key),
+            Kind::Call { name, name_range, target, arguments } => {
+                self.call(node, (name, name_range), target.as_deref(), arguments)
+            }
+            Kind::Not(of) => self.cond(of).map(|cond| Typed::Cond(Cond::Not(Box::new(cond)))),
+            Kind::Negate(of) => match self.term(of)? {
+                (term, Type::Int) => Some(Typed::Term(Term::Negate(Box::new(term)), Type::Int)),
+                (_, ty) => {
+                    self.problem(&node.range, format!("`-` needs int, and `{}` is {ty}", self.snippet(of)), None);
+                    None
+                }
+            },
+            Kind::And(members) => self.conds(members).map(|conds| Typed::Cond(Cond::And(conds))),
+            Kind::Or(members) => self.conds(members).map(|conds| Typed::Cond(Cond::Or(conds))),
+            Kind::Binary { operator, left, right } => self.binary(node, *operator, left, right),
+            Kind::If { condition, then, otherwise } => self.choice(node, condition, then, otherwise),
+            Kind::Macro { quantifier, over, variable, body } => self.each(*quantifier, over, variable, body),
+            Kind::Foreign(what) => {
+                self.problem(&node.range, format!("{what} is not part of this language"), None);
+                None
+            }
+        }
+    }
+
+    fn conds(&mut self, members: &[Node]) -> Option<Box<[Cond]>> {
+        let conds: Vec<Option<Cond>> = members.iter().map(|member| self.cond(member)).collect();
+        conds.into_iter().collect()
+    }
+
+    fn list(&mut self, node: &Node, elements: &[Node]) -> Option<Typed> {
+        let terms: Vec<Option<(Term, Type)>> = elements.iter().map(|element| self.term(element)).collect();
+        let terms: Vec<(Term, Type)> = terms.into_iter().collect::<Option<_>>()?;
+        let (mut texts, mut ints, mut ips) = (Vec::new(), Vec::new(), Vec::new());
+        for ((term, _), element) in terms.into_iter().zip(elements) {
+            match term {
+                Term::Literal(Literal::Text(text)) => texts.push(text),
+                Term::Literal(Literal::Int(value)) => ints.push(value),
+                Term::Literal(Literal::Ip(ip)) => ips.push(ip),
+                _ => {
+                    let message = format!("`{}` cannot be an element of a list", self.snippet(element));
+                    let help = "a list holds literals: texts, numbers, or addresses such as `ip(\"192.0.2.1\")`";
+                    self.problem(&element.range, message, Some(help.to_owned()));
+                    return None;
+                }
+            }
+        }
+        let (literal, ty) = match (texts.len(), ints.len(), ips.len()) {
+            (0, 0, 0) => {
+                self.problem(&node.range, "the list is empty: nothing is in it".to_owned(), None);
+                return None;
+            }
+            (_, 0, 0) => (Literal::Texts(texts.into()), Type::StringList),
+            (0, _, 0) => (Literal::Ints(ints.into()), Type::IntList),
+            (0, 0, _) => (Literal::Ips(ips.into()), Type::IpList),
+            _ => {
+                self.problem(&node.range, "the elements of a list must be of one type".to_owned(), None);
+                return None;
+            }
+        };
+        Some(Typed::Term(Term::Literal(literal), ty))
+    }
+
+    fn binary(&mut self, node: &Node, operator: Binary, left: &Node, right: &Node) -> Option<Typed> {
+        let (a, b) = (self.term(left), self.term(right));
+        let ((a, a_type), (b, b_type)) = (a?, b?);
+        let comparison = match operator {
+            Binary::Equal => Comparison::Equal,
+            Binary::NotEqual => Comparison::NotEqual,
+            Binary::Less => Comparison::Less,
+            Binary::LessOrEqual => Comparison::LessOrEqual,
+            Binary::Greater => Comparison::Greater,
+            Binary::GreaterOrEqual => Comparison::GreaterOrEqual,
+            Binary::In => return self.membership(node, (left, a, a_type), (right, b, b_type)),
+            Binary::Add => return self.arithmetic(node, Arithmetic::Add, (a, a_type), (b, b_type)),
+            Binary::Subtract => return self.arithmetic(node, Arithmetic::Subtract, (a, a_type), (b, b_type)),
+            Binary::Multiply => return self.arithmetic(node, Arithmetic::Multiply, (a, a_type), (b, b_type)),
+        };
+        let fits = match comparison {
+            Comparison::Equal | Comparison::NotEqual => comparable(a_type, b_type),
+            Comparison::Less | Comparison::LessOrEqual | Comparison::Greater | Comparison::GreaterOrEqual => {
+                ordered(a_type, b_type)
+            }
+        };
+        if !fits {
+            self.mismatch(node, (left, a_type), (right, b_type));
+            return None;
+        }
+        self.literal_fits(&a, right, &b);
+        self.literal_fits(&b, left, &a);
+        Some(Typed::Cond(match (comparison, a, b) {
+            (Comparison::Equal, Term::Attribute(attribute), Term::Literal(Literal::Text(text)))
+            | (Comparison::Equal, Term::Literal(Literal::Text(text)), Term::Attribute(attribute)) => {
+                Cond::Is(attribute, text)
+            }
+            (comparison, a, b) => Cond::Compare(comparison, Box::new([a, b])),
+        }))
+    }
+
+    fn mismatch(&mut self, node: &Node, (left, a): (&Node, Type), (right, b): (&Node, Type)) {
+        let (l, r) = (self.snippet(left), self.snippet(right));
+        let message = if a == Type::Null || b == Type::Null {
+            let (other, ty) = if a == Type::Null { (&r, b) } else { (&l, a) };
+            format!("`{other}` is {ty} and never null")
+        } else {
+            format!("`{l}` is {a} and `{r}` is {b}: they do not compare")
+        };
+        let (literal, other) = if matches!(left.kind, Kind::Text(_)) { (left, b) } else { (right, a) };
+        let help = match (&literal.kind, other) {
+            (Kind::Text(text), Type::Int) if text.parse::<i64>().is_ok() => {
+                Some(format!("write `{text}` without quotes"))
+            }
+            (Kind::Text(text), Type::Ip) => Some(format!("write `ip(\"{text}\")`")),
+            (Kind::Text(text), Type::Timestamp) => Some(format!("write `timestamp(\"{text}\")`")),
+            (Kind::Text(_), Type::StringList) => Some("to look for an element, write `… in …`".to_owned()),
+            _ => None,
+        };
+        let range = if matches!(literal.kind, Kind::Text(_)) { &literal.range } else { &node.range };
+        self.problem(range, message, help);
+    }
+
+    /// Whether a literal can equal what it is compared with: a host in its one spelling, one of the few values there are.
+    fn literal_fits(&mut self, term: &Term, node: &Node, literal: &Term) {
+        let texts: Vec<(&str, &Range<usize>)> = match (literal, &node.kind) {
+            (Term::Literal(Literal::Text(text)), _) => vec![(text, &node.range)],
+            (Term::Literal(Literal::Texts(texts)), Kind::List(elements)) => {
+                texts.iter().map(|text| &**text).zip(elements.iter().map(|element| &element.range)).collect()
+            }
+            _ => return,
+        };
+        for (text, range) in texts {
+            let found = if self.is_host(term) { hosts::not_a_host(text) } else { not_a_value(term, text) };
+            if let Some((message, help)) = found {
+                self.problem(range, message, help);
+            }
+        }
+    }
+
+    /// Whether a term is a host name.
+    pub(super) fn is_host(&self, term: &Term) -> bool {
+        match term {
+            Term::Attribute(
+                Attribute::DestinationHost | Attribute::DestinationRegisteredDomain | Attribute::TlsSni,
+            ) => true,
+            Term::Item => self.item.as_ref().is_some_and(|item| item.host),
+            _ => false,
+        }
+    }
+
+    fn membership(
+        &mut self,
+        node: &Node,
+        (left, item, item_type): (&Node, Term, Type),
+        (right, list, list_type): (&Node, Term, Type),
+    ) -> Option<Typed> {
+        let text = matches!(item_type, Type::String | Type::NullableString);
+        let fits = match list_type {
+            Type::StringList => text,
+            Type::IntList => item_type == Type::Int,
+            Type::IpList => item_type == Type::Ip,
+            Type::StringMap => item_type == Type::String,
+            Type::Bool | Type::Int | Type::String | Type::NullableString | Type::Ip => false,
+            Type::Timestamp | Type::Duration | Type::Cidr | Type::Null => false,
+        };
+        if !fits {
+            let (l, r) = (self.snippet(left), self.snippet(right));
+            let help = match (item_type, list_type) {
+                (Type::Ip, Type::Cidr) => Some(format!("write `{r}.containsIP({l})`")),
+                (Type::IpList, Type::Cidr) => Some(format!("write `{l}.all(a, {r}.containsIP(a))`")),
+                _ => None,
+            };
+            let message = format!("`{l}` is {item_type} and `{r}` is {list_type}: it cannot be in there");
+            self.problem(&node.range, message, help);
+            return None;
+        }
+        self.literal_fits(&item, right, &list);
+        Some(Typed::Cond(Cond::In(Box::new([item, list]))))
+    }
+
+    fn arithmetic(
+        &mut self,
+        node: &Node,
+        operator: Arithmetic,
+        (left, a): (Term, Type),
+        (right, b): (Term, Type),
+    ) -> Option<Typed> {
+        let ty = match (operator, a, b) {
+            (_, Type::Int, Type::Int) => Type::Int,
+            (Arithmetic::Add | Arithmetic::Subtract, Type::Timestamp, Type::Duration)
+            | (Arithmetic::Add, Type::Duration, Type::Timestamp) => Type::Timestamp,
+            (Arithmetic::Subtract, Type::Timestamp, Type::Timestamp)
+            | (Arithmetic::Add | Arithmetic::Subtract, Type::Duration, Type::Duration) => Type::Duration,
+            _ => {
+                let sign = match operator {
+                    Arithmetic::Add => "+",
+                    Arithmetic::Subtract => "-",
+                    Arithmetic::Multiply => "*",
+                };
+                self.problem(&node.range, format!("`{sign}` does not join {a} and {b}"), None);
+                return None;
+            }
+        };
+        Some(Typed::Term(Term::Arithmetic(operator, Box::new([left, right])), ty))
+    }
+
+    fn choice(&mut self, node: &Node, condition: &Node, then: &Node, otherwise: &Node) -> Option<Typed> {
+        let (condition, then_typed, else_typed) = (self.cond(condition), self.typed(then), self.typed(otherwise));
+        match (condition?, then_typed?, else_typed?) {
+            (condition, Typed::Cond(a), Typed::Cond(b)) => Some(Typed::Cond(Cond::If(Box::new([condition, a, b])))),
+            (condition, a, b) => {
+                let ((a, a_type), (b, b_type)) = (a.term(), b.term());
+                let ty = match (a_type, b_type) {
+                    (a, b) if a == b => a,
+                    (a, b) if nullable(a) && nullable(b) => Type::NullableString,
+                    (a, b) => {
+                        let message = format!("the two sides of `:` differ: {a} and {b}");
+                        self.problem(&node.range, message, None);
+                        return None;
+                    }
+                };
+                Some(Typed::Term(Term::If(Box::new((condition, a, b))), ty))
+            }
+        }
+    }
+
+    fn each(&mut self, quantifier: Quantifier, over: &Node, variable: &str, body: &Node) -> Option<Typed> {
+        if self.item.is_some() {
+            let message = "a macro inside a macro: one level is allowed".to_owned();
+            self.problem(&over.range, message, Some("split it into several rules".to_owned()));
+            return None;
+        }
+        let first = |name: &'static str| name.split('.').next();
+        if ATTRIBUTES.iter().any(|row| first(row.name) == Some(variable)) {
+            let message = format!("`{variable}` is the name of an attribute, and cannot be a variable as well");
+            self.problem(&over.range, message, None);
+            return None;
+        }
+        let (over_term, ty) = self.term(over)?;
+        let ty = match ty {
+            Type::StringList => Type::String,
+            Type::IpList => Type::Ip,
+            Type::IntList => Type::Int,
+            Type::Bool | Type::Int | Type::String | Type::NullableString | Type::Ip | Type::Timestamp => {
+                return self.not_a_list(over, ty);
+            }
+            Type::Duration | Type::StringMap | Type::Cidr | Type::Null => return self.not_a_list(over, ty),
+        };
+        let host = matches!(over_term, Term::Attribute(Attribute::DnsCname));
+        self.item = Some(Item { name: variable.to_owned(), ty, host });
+        let body = self.cond(body);
+        self.item = None;
+        Some(Typed::Cond(Cond::Each(Box::new(Each { quantifier, over: over_term, body: body? }))))
+    }
+
+    fn not_a_list(&mut self, node: &Node, ty: Type) -> Option<Typed> {
+        self.problem(&node.range, format!("`{}` is {ty}, where a list is needed", self.snippet(node)), None);
+        None
+    }
+}
+
+/// Text, or null, or either.
+fn nullable(ty: Type) -> bool {
+    matches!(ty, Type::String | Type::NullableString | Type::Null)
+}
+
+fn comparable(a: Type, b: Type) -> bool {
+    match (a, b) {
+        (Type::String, Type::Null) | (Type::Null, Type::String) => false,
+        (Type::StringMap | Type::Cidr, _) => false,
+        (a, b) => a == b || (nullable(a) && nullable(b)),
+    }
+}
+
+fn ordered(a: Type, b: Type) -> bool {
+    let text = |ty| matches!(ty, Type::String | Type::NullableString);
+    (text(a) && text(b)) || (a == b && matches!(a, Type::Int | Type::Timestamp | Type::Duration))
+}
+
+/// Attributes with few values: a misspelt one would make a deny that never matches.
+fn not_a_value(term: &Term, text: &str) -> Option<(String, Option<String>)> {
+    let Term::Attribute(attribute) = term else { return None };
+    let values: &[&str] = match attribute {
+        Attribute::IdentityMethod => &["mtls", "jwt", "token", "network", "none"],
+        Attribute::DestinationKind => &["name", "ip"],
+        Attribute::DataClassesFrom => &["registered", "declared"],
+        Attribute::RequestProtocol => &["connect", "http", "transparent"],
+        _ => return None,
+    };
+    if values.contains(&text) {
+        return None;
+    }
+    let list: Vec<String> = values.iter().map(|value| format!("`{value}`")).collect();
+    let message = format!("`{}` is never `{text}`", attribute.row().name);
+    Some((message, Some(format!("it is one of {}", list.join(", ")))))
+}

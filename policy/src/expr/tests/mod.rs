@@ -1,0 +1,5 @@
+//! Tests of conditions.
+
+mod world;
+
+mod smoke;
