@@ -64,6 +64,4 @@ fn alpn_names(alpn: &[Alpn]) -> Vec<Vec<u8>> {
 }
 
 #[cfg(test)]
-mod corpus;
-#[cfg(test)]
-mod handshake;
+mod tests;

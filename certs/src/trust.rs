@@ -21,7 +21,7 @@ use rustls::client::danger::HandshakeSignatureValid;
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
-use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, RootCertStore, SignatureScheme};
+use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, OtherError, RootCertStore, SignatureScheme};
 use sha2::{Digest, Sha256};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer;
@@ -145,7 +145,7 @@ fn check_crl(
     Ok(next_update)
 }
 
-/// Bounds what a client may have verified, then leaves the rest to webpki.
+/// Bounds what a client may have verified and refuses weak keys by name, then leaves the rest to webpki.
 ///
 /// webpki stops after 100 signatures and 200,000 steps of path building, each of which reads every certificate
 /// presented: with the few hundred that fit into a handshake message that is minutes of work.
@@ -163,7 +163,13 @@ impl ClientCertVerifier for BoundedChain {
         now: UnixTime,
     ) -> Result<ClientCertVerified, rustls::Error> {
         if intermediates.len() >= self.chain_max {
-            return Err(CertificateError::Other(rustls::OtherError(Arc::new(TooMany(self.chain_max)))).into());
+            return Err(refused(TooMany(self.chain_max)));
+        }
+        for (index, certificate) in std::iter::once(end_entity).chain(intermediates).enumerate() {
+            let Ok(([], parsed)) = x509_parser::parse_x509_certificate(certificate) else {
+                return Err(CertificateError::BadEncoding.into());
+            };
+            chain::strong_key(&parsed, index + 1).map_err(refused)?;
         }
         self.path.verify_client_cert(end_entity, intermediates, now)
     }
@@ -201,6 +207,10 @@ impl ClientCertVerifier for BoundedChain {
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.path.supported_verify_schemes()
     }
+}
+
+fn refused(why: impl std::error::Error + Send + Sync + 'static) -> rustls::Error {
+    CertificateError::Other(OtherError(Arc::new(why))).into()
 }
 
 /// The client presented too long a chain.
