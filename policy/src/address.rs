@@ -143,11 +143,47 @@ pub fn classify(ip: IpAddr) -> Classified {
     best.map_or(Classified { class: Class::Global, block: "" }, |(_, row)| row)
 }
 
-/// Whether a network touches nothing but addresses that a rule could open (a check for the author, not for traffic).
-pub fn network_may_open(network: IpNet) -> bool {
-    let first = classify(network.network()).class;
-    let last = classify(network.broadcast()).class;
-    !matches!((first, last), (Class::Metadata | Class::Reserved, Class::Metadata | Class::Reserved))
+/// The block that shuts a whole network for good, if one does (a check for the author, not for traffic).
+pub fn closed_block(network: IpNet) -> Option<&'static str> {
+    let around = rows(network).filter(|(row, _)| row.contains(&network)).max_by_key(|(row, _)| row.prefix_len());
+    match around {
+        Some((_, Classified { class: Metadata | Reserved, block })) => Some(block),
+        Some((_, Classified { class: Global | Private | Loopback | Class::Gateway | Class::Interface, .. })) => None,
+        None => match network {
+            IpNet::V4(_) => None,
+            IpNet::V6(_) => (!touches(&global_unicast(), &network)).then_some("not global unicast"),
+        },
+    }
+}
+
+/// Whether every address of a network is global unicast (a check for the author, not for traffic).
+pub fn network_is_global(network: IpNet) -> bool {
+    let unicast = match network {
+        IpNet::V4(_) => true,
+        IpNet::V6(_) => global_unicast().contains(&network),
+    };
+    unicast && !rows(network).any(|(row, _)| touches(&row, &network))
+}
+
+fn global_unicast() -> IpNet {
+    const UNICAST: Ipv6Net = Ipv6Net::new_assert(Ipv6Addr::new(0x2000, 0, 0, 0, 0, 0, 0, 0), 3);
+    IpNet::V6(UNICAST)
+}
+
+/// Two networks share an address only if one holds the other.
+fn touches(a: &IpNet, b: &IpNet) -> bool {
+    a.contains(b) || b.contains(a)
+}
+
+/// The rows of the network's family.
+fn rows(network: IpNet) -> impl Iterator<Item = (IpNet, Classified)> {
+    let v4 = V4.iter().map(|(base, length, class, block)| (IpAddr::from(*base), *length, *class, *block));
+    let v6 = V6.iter().map(|(base, length, class, block)| (IpAddr::from(*base), *length, *class, *block));
+    let wanted = network.addr().is_ipv4();
+    let family = v4.chain(v6).filter(move |(base, ..)| base.is_ipv4() == wanted);
+    family.filter_map(|(base, length, class, block)| {
+        Some((IpNet::new(base, length).ok()?, Classified { class, block }))
+    })
 }
 
 fn matches_v4(ip: Ipv4Addr, base: [u8; 4], length: u8) -> bool {

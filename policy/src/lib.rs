@@ -16,3 +16,42 @@ pub mod schema;
 pub mod decision;
 
 pub mod expr;
+
+pub mod limits;
+
+pub mod diagnostic;
+
+pub mod source;
+
+pub mod pattern;
+
+mod document;
+
+mod registry;
+
+mod catalogue;
+
+mod rule;
+
+mod index;
+
+mod compile;
+
+mod set;
+
+mod decide;
+
+mod explain;
+
+mod nearest;
+
+pub mod trace;
+
+mod desugar;
+
+pub use compile::{Compiled, compile, compile_within};
+pub use decide::stage;
+pub use diagnostic::Diagnostic;
+pub use registry::{ClassRefused, UNCLASSIFIED};
+pub use set::PolicySet;
+pub use source::SourceFile;

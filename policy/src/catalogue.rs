@@ -1,0 +1,63 @@
+//! The catalogue of destinations: which tags a host has.
+
+use std::sync::Arc;
+
+use crate::document::catalogue::Tagged;
+use crate::host::Host;
+use crate::index::{Map, parents};
+use crate::pattern::HostPattern;
+
+/// Tags of a host, sorted, without repetition.
+pub(crate) type Tags = Arc<[Box<str>]>;
+
+#[derive(Debug, Default)]
+pub(crate) struct Catalogue {
+    /// Exact hosts, with the tags that patterns add already in.
+    exact: Map<Box<str>, Tags>,
+    patterns: Map<Box<str>, Vec<(HostPattern, Vec<Box<str>>)>>,
+    none: Tags,
+}
+
+impl Catalogue {
+    pub(crate) fn build(entries: Vec<Tagged>) -> Catalogue {
+        let mut catalogue = Catalogue::default();
+        let mut exact: Map<Box<str>, Vec<Box<str>>> = Map::default();
+        for entry in entries {
+            for host in entry.hosts {
+                match host {
+                    HostPattern::Exact(name) => exact.entry(name).or_default().extend(entry.tags.iter().cloned()),
+                    HostPattern::Child(_) | HostPattern::Below(_) => {
+                        let under = catalogue.patterns.entry(host.base().into()).or_default();
+                        under.push((host, entry.tags.clone()));
+                    }
+                }
+            }
+        }
+        for (name, mut tags) in exact {
+            tags.extend(catalogue.by_pattern(&Host::Name(Arc::from(&*name))));
+            catalogue.exact.insert(name, sorted(tags));
+        }
+        catalogue
+    }
+
+    pub(crate) fn tags(&self, host: &Host) -> Tags {
+        let Some(name) = host.name() else { return self.none.clone() };
+        if let Some(tags) = self.exact.get(name) {
+            return tags.clone();
+        }
+        let found = self.by_pattern(host);
+        if found.is_empty() { self.none.clone() } else { sorted(found) }
+    }
+
+    fn by_pattern(&self, host: &Host) -> Vec<Box<str>> {
+        let Some(name) = host.name() else { return Vec::new() };
+        let under = parents(name).filter_map(|parent| self.patterns.get(parent)).flatten();
+        under.filter(|(pattern, _)| pattern.matches(host)).flat_map(|(_, tags)| tags.iter().cloned()).collect()
+    }
+}
+
+fn sorted(mut tags: Vec<Box<str>>) -> Tags {
+    tags.sort_unstable();
+    tags.dedup();
+    tags.into()
+}

@@ -1,0 +1,165 @@
+//! One rule as written to one rule compiled, with the checks that need more than the rule itself.
+
+use std::sync::Arc;
+
+use ipnet::IpNet;
+use jiff::Timestamp;
+
+use super::scope::CompiledScope;
+use super::{Surroundings, lifetime, when};
+use crate::address;
+use crate::decision::RuleInfo;
+use crate::diagnostic::{At, Place, Report};
+use crate::document::rules::{Action, RawRule, RawSelector};
+use crate::pattern::HostPattern;
+use crate::rule::{Rule, Selector, Tier, Who};
+
+/// Where a rule lives.
+pub(super) struct Home<'p> {
+    pub(super) id: &'p str,
+    pub(super) owner: Option<&'p str>,
+    /// `None` for guardrails: they stand over everything.
+    pub(super) scope: Option<&'p CompiledScope<'p>>,
+}
+
+/// Compile it. Whatever is wrong goes to the report; a rule that comes back beside errors is never used.
+pub(super) fn compile(
+    raw: &RawRule,
+    home: &Home<'_>,
+    around: &Surroundings<'_>,
+    report: &mut Report<'_>,
+) -> Option<Rule> {
+    let owner = raw.owner.as_deref().or(home.owner);
+    if owner.is_none() {
+        report.error_help(raw.place, "nobody answers for this rule", "write `owner` here or in `metadata`");
+    }
+    for named in [&raw.at_most, &raw.any_of].into_iter().flatten() {
+        around.known_classes(named, report);
+    }
+    check_classes_meet(raw, report);
+    let when = when::compile(raw, report);
+    let (networks, sets_end) = networks(raw, around, report);
+    if let Some(scope) = home.scope {
+        scope.check(raw, &networks, when.as_ref(), report);
+    }
+    check_hosts(raw, report);
+    lifetime::check(raw, around, report);
+    let tier = match (home.scope, raw.action) {
+        (None, _) => Tier::Guardrail,
+        (Some(_), Action::Deny) => Tier::TeamDeny,
+        (Some(_), Action::Allow) => Tier::Allow,
+    };
+    // A deny outlives the sets that it names: losing them would open access.
+    let expires = match raw.action {
+        Action::Allow => raw.expires.as_ref().map(|at| at.value).into_iter().chain(sets_end).min(),
+        Action::Deny => None,
+    };
+    Some(Rule {
+        info: Arc::new(RuleInfo {
+            path: format!("{}/{}", home.id, raw.id.value).into(),
+            owner: owner?.into(),
+            purpose: raw.purpose.as_str().into(),
+            ticket: raw.ticket.as_deref().map(Into::into),
+            expires,
+        }),
+        tier,
+        enforcement: raw.enforcement,
+        trust: raw.trust,
+        who: who(raw, home),
+        hosts: unique(raw.destinations.hosts.iter().map(|at| at.value.clone())),
+        ports: raw.destinations.ports.as_slice().into(),
+        networks: unique(networks.into_iter().map(|(network, _)| network)),
+        at_most: raw.at_most.as_deref().map(class_names),
+        any_of: raw.any_of.as_deref().map(class_names),
+        expires,
+        when,
+    })
+}
+
+/// Who is meant. Where a team's rule names no id, the identities of its fragment's scope are.
+fn who(raw: &RawRule, home: &Home<'_>) -> Who {
+    let scope = home.scope.and_then(|scope| scope.identities.clone());
+    let compiled = |selector: &RawSelector| Selector {
+        id: selector.id.as_ref().map(|at| at.value.clone()),
+        spiffe_id: selector.spiffe_id.as_ref().map(|at| at.value.clone()),
+        labels: selector.labels.as_slice().into(),
+        scope: scope.clone().filter(|_| selector.id.is_none() && selector.spiffe_id.is_none()),
+    };
+    match (&raw.identities, scope.is_some()) {
+        (Some(list), _) => Who::Among(list.iter().map(compiled).collect()),
+        (None, true) => {
+            let all = Selector { id: None, spiffe_id: None, labels: Box::new([]), scope: scope.clone() };
+            Who::Among(Box::new([all]))
+        }
+        (None, false) => Who::Anyone,
+    }
+}
+
+type PlacedNetworks = Vec<(IpNet, Place)>;
+
+/// The networks of a rule, and the earliest end of the sets that it names.
+fn networks(
+    raw: &RawRule,
+    around: &Surroundings<'_>,
+    report: &mut Report<'_>,
+) -> (PlacedNetworks, Option<Timestamp>) {
+    let mut found: PlacedNetworks = raw.destinations.cidrs.iter().map(|at| (at.value, at.place)).collect();
+    let mut end: Option<Timestamp> = None;
+    for name in &raw.destinations.cidr_sets {
+        let Some(set) = around.sets.get(name.value.as_str()) else {
+            let help = match crate::diagnostic::did_you_mean(&name.value, around.sets.keys().copied()) {
+                Some(known) => format!("did you mean `{known}`?"),
+                None => "list it under `cidr_sets` of a `Destinations` file".to_owned(),
+            };
+            report.error_help(name.place, format!("there is no CIDR set `{}`", name.value), help);
+            continue;
+        };
+        found.extend(set.cidrs.iter().map(|at| (at.value, name.place)));
+        end = [end, set.expires].into_iter().flatten().min();
+    }
+    if raw.action == Action::Allow {
+        for (network, place) in &found {
+            if let Some(block) = address::closed_block(*network) {
+                let message = format!("`{network}` can never be opened: {block}");
+                report.error_help(*place, message, "no rule looks under the address floor: delete it");
+            }
+        }
+    }
+    (found, end)
+}
+
+/// `at_most` and `any_of` without a class in common hold for no connection.
+fn check_classes_meet(raw: &RawRule, report: &mut Report<'_>) {
+    let (Some(most), Some(any)) = (&raw.at_most, &raw.any_of) else { return };
+    if !any.iter().any(|class| most.iter().any(|known| known.value == class.value))
+        && let Some(first) = any.first()
+    {
+        let help = "a class of `any_of` must also be in `at_most`";
+        report.error_help(first.place, "this rule can never match: no class is in both lists", help);
+    }
+}
+
+/// A pattern below a whole top-level domain is hardly ever meant.
+fn check_hosts(raw: &RawRule, report: &mut Report<'_>) {
+    for host in &raw.destinations.hosts {
+        let wide = match &host.value {
+            HostPattern::Exact(_) => false,
+            HostPattern::Child(apex) | HostPattern::Below(apex) => !apex.contains('.'),
+        };
+        if wide && raw.action == Action::Allow {
+            let help = "name the domains that are meant";
+            report.warning(host.place, format!("`{}` is a whole top-level domain", host.value), help);
+        }
+    }
+}
+
+fn class_names(named: &[At<String>]) -> Box<[Box<str>]> {
+    unique(named.iter().map(|at| at.value.as_str().into()))
+}
+
+fn unique<T: Ord>(items: impl Iterator<Item = T>) -> Box<[T]> {
+    let mut items: Vec<T> = items.collect();
+    items.sort_unstable();
+    items.dedup();
+    items.into()
+}

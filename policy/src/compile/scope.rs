@@ -1,0 +1,150 @@
+//! What a fragment may speak about: outside its scope a rule is a load error.
+//!
+//! Private ranges are more than destinations: they are what the address floor keeps shut. So a scope of
+//! `destinations: any` grants every name and every public network, but a private range only where `cidrs` of the scope
+//! list a network that contains it.
+
+use std::sync::Arc;
+
+use ipnet::IpNet;
+
+use crate::address;
+use crate::diagnostic::{At, Place, Report};
+use crate::document::bundle::{Reach, Scope};
+use crate::document::rules::{Action, RawRule};
+use crate::expr::{Expr, HostKey};
+use crate::pattern::{HostPattern, IdentityPattern};
+
+/// A scope, with its identities ready to be shared by rules.
+pub(super) struct CompiledScope<'p> {
+    scope: &'p Scope,
+    /// `None` where the scope is every identity.
+    pub(super) identities: Option<Arc<[IdentityPattern]>>,
+}
+
+impl<'p> CompiledScope<'p> {
+    pub(super) fn of(scope: &'p Scope) -> CompiledScope<'p> {
+        let identities = match &scope.identities {
+            Reach::Any => None,
+            Reach::Only(list) => Some(Arc::from(list.clone())),
+        };
+        CompiledScope { scope, identities }
+    }
+
+    /// Check everything that a rule names. `networks` are its CIDRs and those of its sets.
+    pub(super) fn check(
+        &self,
+        raw: &RawRule,
+        networks: &[(IpNet, Place)],
+        when: Option<&Expr>,
+        report: &mut Report<'_>,
+    ) {
+        self.check_identities(raw, report);
+        self.check_classes(raw, report);
+        let keys = when.and_then(Expr::host_keys);
+        let to = &raw.destinations;
+        if to.hosts.is_empty() && networks.is_empty() && keys.is_none() {
+            let help = "a team speaks about destinations: write `destinations: {hosts: […]}`";
+            report.error_help(raw.place, "this rule has neither a host nor a CIDR key", help);
+        }
+        for host in &to.hosts {
+            if !self.grants_host(&host.value) {
+                outside(host.place, &host.value.to_string(), "hosts", report);
+            }
+        }
+        for (network, place) in networks {
+            self.check_network(raw, *network, *place, report);
+        }
+        if to.hosts.is_empty() && networks.is_empty() {
+            for key in keys.into_iter().flatten() {
+                self.check_key(&key, raw.when.as_ref().map_or(raw.place, |when| when.place), report);
+            }
+        }
+    }
+
+    fn check_identities(&self, raw: &RawRule, report: &mut Report<'_>) {
+        let Some(granted) = &self.identities else { return };
+        if let Some(place) = raw.anyone {
+            outside(place, "anyone", "identities", report);
+        }
+        let named = raw.identities.iter().flatten().flat_map(|selector| [&selector.id, &selector.spiffe_id]);
+        for id in named.flatten() {
+            if !granted.iter().any(|pattern| pattern.contains(&id.value)) {
+                outside(id.place, &id.value.to_string(), "identities", report);
+            }
+        }
+    }
+
+    fn check_classes(&self, raw: &RawRule, report: &mut Report<'_>) {
+        let Reach::Only(granted) = &self.scope.data_classes else { return };
+        for class in raw.at_most.iter().chain(&raw.any_of).flatten() {
+            if !granted.iter().any(|known| known.value == class.value) {
+                outside(class.place, &class.value, "data classes", report);
+            }
+        }
+        if let (Action::Allow, None, Some(any)) = (raw.action, &raw.at_most, &raw.any_of) {
+            // `any_of` lets other classes travel along, whatever they are.
+            let help = "name the classes that may travel with `at_most`";
+            let place = any.first().map_or(raw.place, |class: &At<String>| class.place);
+            report.error_help(place, "`any_of` alone allows data classes outside the fragment's scope", help);
+        }
+    }
+
+    fn check_network(&self, raw: &RawRule, network: IpNet, place: Place, report: &mut Report<'_>) {
+        let listed = match &self.scope.destinations {
+            Reach::Any => false,
+            Reach::Only((_, cidrs)) => cidrs.iter().any(|granted| granted.contains(&network)),
+        };
+        if listed {
+            return;
+        }
+        let global = address::network_is_global(network);
+        match (&self.scope.destinations, raw.action) {
+            (Reach::Any, Action::Deny) => {}
+            (Reach::Any, Action::Allow) if global => {}
+            (Reach::Only(_), Action::Allow | Action::Deny) if !raw.destinations.hosts.is_empty() && global => {
+                // The hosts are in the scope, and public networks only narrow them.
+            }
+            (Reach::Only(_), Action::Deny) if !raw.destinations.hosts.is_empty() => {}
+            (Reach::Any, Action::Allow) => {
+                let help = "`destinations: any` does not open private ranges: list the network under `cidrs` of the scope";
+                report.error_help(place, format!("`{network}` has addresses that are not public"), help);
+            }
+            (Reach::Only(_), Action::Allow | Action::Deny) => {
+                outside(place, &network.to_string(), "networks", report);
+            }
+        }
+    }
+
+    fn check_key(&self, key: &HostKey, place: Place, report: &mut Report<'_>) {
+        let inside = match key {
+            HostKey::Exact(text) => match text.parse::<std::net::IpAddr>() {
+                Ok(ip) => match &self.scope.destinations {
+                    Reach::Any => true,
+                    Reach::Only((_, cidrs)) => cidrs.iter().any(|granted| granted.contains(&ip)),
+                },
+                Err(_) => self.grants_host(&HostPattern::Exact(text.as_str().into())),
+            },
+            HostKey::Within(apex) => {
+                self.grants_host(&HostPattern::Exact(apex.as_str().into()))
+                    && self.grants_host(&HostPattern::Below(apex.as_str().into()))
+            }
+        };
+        if !inside {
+            let (HostKey::Exact(text) | HostKey::Within(text)) = key;
+            outside(place, text, "hosts", report);
+        }
+    }
+
+    fn grants_host(&self, host: &HostPattern) -> bool {
+        match &self.scope.destinations {
+            Reach::Any => true,
+            Reach::Only((hosts, _)) => hosts.iter().any(|granted| granted.contains(host)),
+        }
+    }
+}
+
+fn outside(place: Place, what: &str, kind: &str, report: &mut Report<'_>) {
+    let message = format!("`{what}` is outside the fragment's scope");
+    report.error_help(place, message, format!("the bundle grants the fragment its {kind} under `scope`"));
+}

@@ -1,0 +1,96 @@
+//! The `when` of a rule: parsed, its problems placed in the file.
+
+use crate::diagnostic::{At, Place, Report};
+use crate::document::rules::RawRule;
+use crate::expr::{Expr, ExprProblem};
+use crate::schema::{Attribute, AttributeSet};
+
+/// What only plain HTTP has. On a tunnel it never becomes known.
+const OF_A_REQUEST: [Attribute; 6] = [
+    Attribute::RequestMethod,
+    Attribute::RequestPath,
+    Attribute::RequestQuery,
+    Attribute::RequestHeaders,
+    Attribute::RequestContentType,
+    Attribute::RequestContentLength,
+];
+
+/// Compile it. `None` if the rule has none, or a wrong one.
+pub(super) fn compile(raw: &RawRule, report: &mut Report<'_>) -> Option<Expr> {
+    let text = raw.when.as_ref()?;
+    match Expr::parse(&text.value) {
+        Ok(expr) => {
+            if asks_of_request(expr.uses()) && !demands_http(&expr) {
+                let help = "add `request.protocol == \"http\" && …`: inside a tunnel the request is never seen";
+                report.error_help(text.place, "this looks at the request of a tunnel", help);
+            }
+            Some(expr)
+        }
+        Err(problems) => {
+            for problem in problems {
+                place(text, problem, report);
+            }
+            None
+        }
+    }
+}
+
+fn asks_of_request(uses: AttributeSet) -> bool {
+    OF_A_REQUEST.iter().any(|attribute| uses.contains(*attribute))
+}
+
+fn place(text: &At<String>, problem: ExprProblem, report: &mut Report<'_>) {
+    let source = report.text(text.place);
+    let from = text.place.start as usize;
+    // A text that stands in the file as it is, but for a quotation mark, has its positions there; one with escapes or
+    // folded lines does not.
+    let written = |skip: usize| source.get(from + skip..).is_some_and(|rest| rest.starts_with(text.value.as_bytes()));
+    let place = match [0, 1].into_iter().find(|skip| written(*skip)) {
+        Some(skip) => {
+            let offset = |at: usize| u32::try_from(from + skip + at.min(text.value.len())).unwrap_or(u32::MAX);
+            Place { file: text.place.file, start: offset(problem.range.start), end: offset(problem.range.end) }
+        }
+        None => text.place,
+    };
+    match problem.help {
+        Some(help) => report.error_help(place, problem.message, help),
+        None => report.error(place, problem.message),
+    }
+}
+
+/// Whether `request.protocol == "http"` is one of the conditions that `&&` joins. Nothing cleverer is read as that:
+/// whoever reads the rule should see it too.
+fn demands_http(expr: &Expr) -> bool {
+    expr.conjuncts().any(|part| {
+        let text: String = part.text().chars().filter(|c| !c.is_whitespace()).collect();
+        let text = text.replace('\'', "\"");
+        text == "request.protocol==\"http\"" || text == "\"http\"==request.protocol"
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_plain_conjunct_demands_http() {
+        for text in [
+            "request.protocol == \"http\" && request.path == \"/\"",
+            "request.path == '||' && request.protocol=='http'",
+            "\"http\" == request.protocol",
+            "(request.path == \"/a\" || request.path == \"/b\") && request.protocol == \"http\"",
+        ] {
+            assert!(demands_http(&Expr::parse(text).unwrap()), "{text}");
+        }
+        for text in [
+            "request.path == \"/\"",
+            "request.protocol == \"http\" || request.path == \"/\"",
+            "!(request.protocol == \"http\" && request.path == \"/\")",
+            "request.path == \"&&request.protocol==\\\"http\\\"&&\"",
+            "request.protocol == \"connect\" && request.path == \"/\"",
+            "request.path == r\"\\\" && request.protocol == \"connect\"",
+        ] {
+            assert!(!demands_http(&Expr::parse(text).unwrap()), "{text}");
+        }
+    }
+}

@@ -1,0 +1,252 @@
+//! The decision: which rule of which tier, and whether what is still unknown could change it.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use crate::address::Classified;
+use crate::decision::{Decision, Effect, Reason, RuleInfo, Shadow, Verdict};
+use crate::document::rules::Trust;
+use crate::expr::Truth;
+use crate::facts::{Facts, Protocol};
+use crate::index::RuleId;
+use crate::rule::{End, Knowledge, Rule, Tier, known_answers};
+use crate::schema::{Attribute, AttributeSet, Stage};
+use crate::set::PolicySet;
+
+/// The latest stage whose facts are known. Plain HTTP has no TLS, and knows so from the start: its last stage is
+/// `resolved`.
+pub fn stage(facts: &Facts) -> Stage {
+    match (&facts.resolved, &facts.tls, facts.protocol) {
+        (_, Some(_), Protocol::Connect | Protocol::Transparent) => Stage::Tls,
+        (Some(_), _, _) => Stage::Resolved,
+        (None, _, _) => Stage::Request,
+    }
+}
+
+/// Whether anything can still become known.
+pub(crate) fn knowledge(facts: &Facts) -> Knowledge {
+    match (&facts.resolved, &facts.tls) {
+        (Some(_), Some(_)) => Knowledge::Complete,
+        (None, _) | (_, None) => Knowledge::Partial,
+    }
+}
+
+/// Decide. The first line that fits; a rule in shadow is in none of them:
+///
+/// | addresses | a deny | allows that count | verdict |
+/// |---|---|---|---|
+/// | one can never open | - | - | deny `address_floor` |
+/// | one opens by name only | - | none true or pending that names all of them | deny `address_floor` |
+/// | - | true or erring | - | deny `guardrail`, `team_deny`, `rule_error` |
+/// | - | - | none true or pending | deny `rule_expired`, `rule_error`, `no_rule` |
+/// | unknown, or else | pending, or else | pending | pending |
+/// | - | - | true | allow |
+///
+/// The allows that count are those in force; where an address opens by name only, those among them that name networks.
+/// With complete knowledge, pending is an error. Sets all the way, so the order of files and rules is nowhere in it.
+pub(crate) fn decide(set: &PolicySet, facts: &Facts) -> Verdict {
+    let ground = ground(facts);
+    let tally = Tally::of(set, facts);
+    let standing = match ground {
+        Ground::Unknown | Ground::Open => &tally.allows,
+        Ground::ByName(..) | Ground::Closed(..) => &tally.naming,
+    };
+    let answer = Answer { set, facts };
+    match ground {
+        Ground::Closed(ip, row) => return answer.floor(ip, row, &tally.allows),
+        Ground::ByName(ip, row) if standing.is_empty() => return answer.floor(ip, row, &tally.allows),
+        Ground::Unknown | Ground::Open | Ground::ByName(..) => {}
+    }
+    if let Some((id, cause)) = tally.deny {
+        return answer.deny(answer.reason(id, cause), Some(id));
+    }
+    if standing.is_empty() {
+        return match (tally.expired, tally.erred) {
+            (Some(id), _) => answer.deny(Reason::RuleExpired, Some(id)),
+            (None, Some(id)) => answer.deny(Reason::RuleError, Some(id)),
+            (None, None) => answer.deny(Reason::NoRule, None),
+        };
+    }
+    let unknown = match &facts.resolved {
+        None => AttributeSet::one(Attribute::DnsAnswers),
+        Some(_) => AttributeSet::EMPTY,
+    };
+    let missing = unknown.union(tally.deny_waits).union(standing.waits);
+    match (missing.is_empty(), standing.holds) {
+        (false, _) => Verdict::Pending(missing),
+        (true, Some(id)) => answer.allow(id),
+        (true, None) => answer.deny(Reason::RuleError, standing.pending),
+    }
+}
+
+/// What the floor says of the addresses.
+enum Ground {
+    Unknown,
+    Open,
+    /// This one opens only for an allow that names it.
+    ByName(IpAddr, Classified),
+    Closed(IpAddr, Classified),
+}
+
+fn ground(facts: &Facts) -> Ground {
+    let Some(answers) = known_answers(facts) else { return Ground::Unknown };
+    let mut ground = Ground::Open;
+    for ip in answers {
+        let row = facts.floor.classify(*ip, facts.destination.port);
+        match (row.class.on_floor(), facts.floor.may_open(row.class), &ground) {
+            (false, _, _) => {}
+            (true, false, _) => return Ground::Closed(*ip, row),
+            (true, true, Ground::Open) => ground = Ground::ByName(*ip, row),
+            (true, true, Ground::Unknown | Ground::ByName(..) | Ground::Closed(..)) => {}
+        }
+    }
+    ground
+}
+
+/// What the candidates said, of each kind the smallest by tier and path.
+#[derive(Default)]
+struct Tally {
+    deny: Option<(RuleId, Cause)>,
+    deny_waits: AttributeSet,
+    allows: Allows,
+    /// Those of `allows` that name networks.
+    naming: Allows,
+    expired: Option<RuleId>,
+    erred: Option<RuleId>,
+}
+
+#[derive(Default)]
+struct Allows {
+    holds: Option<RuleId>,
+    pending: Option<RuleId>,
+    waits: AttributeSet,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Cause {
+    Holds,
+    Errs,
+}
+
+fn smallest<T: Ord>(best: &mut Option<T>, found: T) {
+    if best.as_ref().is_none_or(|known| found < *known) {
+        *best = Some(found);
+    }
+}
+
+impl Tally {
+    fn of(set: &PolicySet, facts: &Facts) -> Tally {
+        let knowledge = knowledge(facts);
+        let mut tally = Tally::default();
+        set.visit_enforced(facts, |id, rule| tally.add(id, rule, facts, knowledge));
+        tally
+    }
+
+    fn add(&mut self, id: RuleId, rule: &Rule, facts: &Facts, knowledge: Knowledge) {
+        let judged = rule.judge(facts, knowledge);
+        match (rule.tier, judged.truth, judged.end) {
+            (_, Truth::No, _) => {}
+            (Tier::Guardrail | Tier::TeamDeny, Truth::Yes, _) => smallest(&mut self.deny, (id, Cause::Holds)),
+            (Tier::Guardrail | Tier::TeamDeny, Truth::Error(_), _) => smallest(&mut self.deny, (id, Cause::Errs)),
+            (Tier::Guardrail | Tier::TeamDeny, Truth::Pending(missing), _) => {
+                self.deny_waits = self.deny_waits.union(missing);
+            }
+            (Tier::Allow, Truth::Error(_), _) => smallest(&mut self.erred, id),
+            (Tier::Allow, Truth::Yes | Truth::Pending(_), End::Past) => smallest(&mut self.expired, id),
+            (Tier::Allow, Truth::Yes | Truth::Pending(_), End::Ahead) => {
+                self.allows.add(id, judged.truth);
+                if !rule.networks.is_empty() {
+                    self.naming.add(id, judged.truth);
+                }
+            }
+        }
+    }
+}
+
+impl Allows {
+    fn add(&mut self, id: RuleId, truth: Truth) {
+        match truth {
+            Truth::Yes => smallest(&mut self.holds, id),
+            Truth::Pending(missing) => {
+                smallest(&mut self.pending, id);
+                self.waits = self.waits.union(missing);
+            }
+            Truth::No | Truth::Error(_) => {}
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.holds.is_none() && self.pending.is_none()
+    }
+}
+
+/// Puts a final answer into words.
+struct Answer<'s> {
+    set: &'s PolicySet,
+    facts: &'s Facts,
+}
+
+impl Answer<'_> {
+    fn reason(&self, id: RuleId, cause: Cause) -> Reason {
+        match (cause, self.set.rule(id).map(|rule| rule.tier)) {
+            (Cause::Errs, _) => Reason::RuleError,
+            (Cause::Holds, Some(Tier::Guardrail) | None) => Reason::Guardrail,
+            (Cause::Holds, Some(Tier::TeamDeny | Tier::Allow)) => Reason::TeamDeny,
+        }
+    }
+
+    fn allow(&self, id: RuleId) -> Verdict {
+        let declared = self.facts.subject.declared.is_some()
+            && self.set.rule(id).is_some_and(|rule| rule.trust == Trust::Declared);
+        let decision = self.decision(Effect::Allow, Reason::Allowed, Some(id));
+        Verdict::Allow(Decision { used_declared: declared, ..decision })
+    }
+
+    fn deny(&self, reason: Reason, id: Option<RuleId>) -> Verdict {
+        Verdict::Deny(self.decision(Effect::Deny, reason, id))
+    }
+
+    fn floor(&self, ip: IpAddr, row: Classified, allows: &Allows) -> Verdict {
+        let decision = self.decision(Effect::Deny, Reason::AddressFloor, None);
+        let detail = Some(format!("{ip} ({})", row.block));
+        let overridden = allows.holds.or(allows.pending).and_then(|id| self.info(id));
+        Verdict::Deny(Decision { detail, overridden, ..decision })
+    }
+
+    fn decision(&self, effect: Effect, reason: Reason, id: Option<RuleId>) -> Decision {
+        Decision {
+            effect,
+            reason,
+            stage: stage(self.facts),
+            rule: id.and_then(|id| self.info(id)),
+            detail: None,
+            overridden: None,
+            shadow: self.shadow(),
+            used_declared: false,
+        }
+    }
+
+    fn info(&self, id: RuleId) -> Option<Arc<RuleInfo>> {
+        self.set.rule(id).map(|rule| rule.info.clone())
+    }
+
+    /// The rules in shadow that would have spoken: a deny that holds or errs, an allow that holds.
+    fn shadow(&self) -> Vec<Shadow> {
+        let mut ids = Vec::new();
+        let knowledge = knowledge(self.facts);
+        self.set.visit_shadow(self.facts, |id, rule| {
+            let judged = rule.judge(self.facts, knowledge);
+            match (rule.tier.effect(), judged.truth, judged.end) {
+                (Effect::Deny, Truth::Yes | Truth::Error(_), _) | (Effect::Allow, Truth::Yes, End::Ahead) => {
+                    ids.push(id);
+                }
+                (Effect::Deny, Truth::No | Truth::Pending(_), _) => {}
+                (Effect::Allow, Truth::Yes | Truth::No | Truth::Pending(_) | Truth::Error(_), _) => {}
+            }
+        });
+        ids.sort_unstable();
+        ids.dedup();
+        let rules = ids.into_iter().filter_map(|id| self.set.rule(id));
+        rules.map(|rule| Shadow { rule: rule.info.clone(), effect: rule.tier.effect() }).collect()
+    }
+}

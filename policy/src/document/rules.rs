@@ -1,0 +1,288 @@
+//! Rules as written in `Guardrails` and `Fragment` files.
+
+use ipnet::IpNet;
+use jiff::Timestamp;
+
+use super::{egress_point, host, identity_without_captures, network};
+use crate::diagnostic::{At, Place, Report};
+use crate::pattern::{HostPattern, IdentityPattern};
+use crate::source::Node;
+use crate::source::read::{self, Fields};
+
+/// Which kind of file a rule stands in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Book {
+    Guardrails,
+    Fragment,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Action {
+    Allow,
+    Deny,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Enforcement {
+    Enforce,
+    Shadow,
+}
+
+/// Which classes an allow reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Trust {
+    Registered,
+    Declared,
+}
+
+pub(crate) struct RawRule {
+    pub(crate) id: At<String>,
+    pub(crate) place: Place,
+    pub(crate) action: Action,
+    pub(crate) enforcement: Enforcement,
+    pub(crate) trust: Trust,
+    pub(crate) purpose: String,
+    pub(crate) owner: Option<String>,
+    pub(crate) ticket: Option<String>,
+    pub(crate) anyone: Option<Place>,
+    pub(crate) identities: Option<Vec<RawSelector>>,
+    pub(crate) destinations: Targets,
+    pub(crate) at_most: Option<Vec<At<String>>>,
+    pub(crate) any_of: Option<Vec<At<String>>>,
+    pub(crate) issued: Option<At<Timestamp>>,
+    pub(crate) expires: Option<At<Timestamp>>,
+    pub(crate) review_by: Option<At<Timestamp>>,
+    pub(crate) when: Option<At<String>>,
+}
+
+pub(crate) struct RawSelector {
+    pub(crate) place: Place,
+    pub(crate) id: Option<At<IdentityPattern>>,
+    pub(crate) spiffe_id: Option<At<IdentityPattern>>,
+    pub(crate) labels: Vec<(Box<str>, Box<str>)>,
+}
+
+#[derive(Default)]
+pub(crate) struct Targets {
+    pub(crate) hosts: Vec<At<HostPattern>>,
+    pub(crate) ports: Vec<u16>,
+    pub(crate) cidrs: Vec<At<IpNet>>,
+    pub(crate) cidr_sets: Vec<At<String>>,
+}
+
+pub(crate) fn read(fields: &mut Fields<'_, '_>, book: Book, report: &mut Report<'_>) -> Vec<RawRule> {
+    let Some(node) = fields.required("rules", "list the rules", report) else { return Vec::new() };
+    read::list(node, report, |node, report| rule(node, book, report))
+}
+
+fn rule(node: &Node<'_>, book: Book, report: &mut Report<'_>) -> Option<RawRule> {
+    let mut fields = Fields::of(node, "a rule", report)?;
+    let place = fields.place();
+    let id = fields.required("id", "name the rule", report).and_then(|node| read::id(node, report));
+    let place = id.as_ref().map_or(place, |id| id.place);
+    let action = fields.required("action", "`allow` or `deny`", report);
+    let action = action.and_then(|node| choice(node, ["allow", "deny"], [Action::Allow, Action::Deny], report));
+    let purpose = fields.required("purpose", "say why the rule exists", report);
+    let purpose = purpose.and_then(|node| read::text(node, report));
+    let owner = optional_text(&mut fields, "owner", report);
+    let ticket = optional_text(&mut fields, "ticket", report);
+    let anyone = fields.optional("anyone").and_then(|node| match read::boolean(node, report)? {
+        true => Some(node.place),
+        false => {
+            report.error_help(node.place, "`anyone: false` says nothing", "leave the key out");
+            None
+        }
+    });
+    let identities = fields.optional("identities").map(|node| read::list(node, report, selector));
+    let destinations = fields.optional("destinations").map(|node| targets(node, report)).unwrap_or_default();
+    let (at_most, any_of) = fields.optional("data_classes").map_or((None, None), |node| data_classes(node, report));
+    let issued = fields.optional("issued").and_then(|node| read::instant(node, report));
+    let expires = fields.optional("expires").and_then(|node| read::instant(node, report));
+    let review_by = fields.optional("review_by").and_then(|node| read::instant(node, report));
+    let enforcement = fields.optional("enforcement").map_or(Some(Enforcement::Enforce), |node| {
+        choice(node, ["enforce", "shadow"], [Enforcement::Enforce, Enforcement::Shadow], report)
+    });
+    let trust = fields.optional("trust_declared").map_or(Some((Trust::Registered, place)), |node| {
+        let trust = if read::boolean(node, report)? { Trust::Declared } else { Trust::Registered };
+        Some((trust, node.place))
+    });
+    let when = fields.optional("when").and_then(|node| read::text(node, report));
+    if let Some(node) = fields.optional("egress_point") {
+        egress_point(node, report);
+    }
+    lifted_by(&mut fields, book, report);
+    if let Some(node) = fields.optional("inspect").filter(|node| !read::is_word(node, "never")) {
+        report.not_yet(node.place, "inspect: required");
+    }
+    for key in ["limits", "evidence"] {
+        fields.not_yet(key, report);
+    }
+    fields.finish(report);
+    let (trust, trust_place) = trust?;
+    let rule = RawRule {
+        id: id?,
+        place,
+        action: action?,
+        enforcement: enforcement?,
+        trust,
+        purpose: purpose?.value,
+        owner,
+        ticket,
+        anyone,
+        identities,
+        destinations,
+        at_most,
+        any_of,
+        issued,
+        expires,
+        review_by,
+        when,
+    };
+    check_action(&rule, book, trust_place, report);
+    Some(rule)
+}
+
+/// What an allow must say and a deny must not.
+fn check_action(rule: &RawRule, book: Book, trust: Place, report: &mut Report<'_>) {
+    match rule.action {
+        Action::Allow => {
+            let mut missing = |there: bool, key: &str, help: &str| {
+                if !there {
+                    report.error_help(rule.place, format!("an allow must name `{key}`"), help);
+                }
+            };
+            let to = &rule.destinations;
+            missing(rule.identities.is_some() || rule.anyone.is_some(), "identities", "list them, or `anyone: true`");
+            missing(
+                !(to.hosts.is_empty() && to.cidrs.is_empty() && to.cidr_sets.is_empty()),
+                "destinations",
+                "with `hosts`, `cidrs` or `cidr_sets`",
+            );
+            missing(!to.ports.is_empty(), "destinations.ports", "such as `ports: [443]`");
+            missing(rule.at_most.is_some() || rule.any_of.is_some(), "data_classes", "`at_most: […]` or `any_of: […]`");
+            missing(rule.expires.is_some(), "expires", "every permission ends");
+            if book == Book::Guardrails {
+                report.error_help(rule.place, "a guardrail can only deny", "allow in a `Fragment`");
+            }
+            if let Some(at) = &rule.review_by {
+                report.error_help(at.place, "`review_by` is for denies", "an allow has `expires`");
+            }
+        }
+        Action::Deny => {
+            for at in [&rule.expires, &rule.issued].into_iter().flatten() {
+                let help = "a deny that ended would open access: write `review_by`";
+                report.error_help(at.place, "a deny has neither `expires` nor `issued`", help);
+            }
+            if rule.trust == Trust::Declared {
+                report.error_help(trust, "a deny always reads the registered classes", "leave the key out");
+            }
+        }
+    }
+    if let (Some(place), true) = (rule.anyone, rule.identities.is_some()) {
+        report.error_help(place, "`anyone` beside `identities`", "keep one of them");
+    }
+}
+
+fn optional_text(fields: &mut Fields<'_, '_>, key: &'static str, report: &mut Report<'_>) -> Option<String> {
+    fields.optional(key).and_then(|node| read::text(node, report)).map(|at| at.value)
+}
+
+fn choice<T: Copy>(node: &Node<'_>, words: [&str; 2], values: [T; 2], report: &mut Report<'_>) -> Option<T> {
+    let found = words.iter().zip(values).find(|(word, _)| read::is_word(node, word)).map(|(_, value)| value);
+    if found.is_none() {
+        report.error(node.place, format!("`{}` or `{}` is wanted here", words[0], words[1]));
+    }
+    found
+}
+
+/// Read and checked only: nothing that could lift a guardrail is built.
+fn lifted_by(fields: &mut Fields<'_, '_>, book: Book, report: &mut Report<'_>) {
+    if book == Book::Fragment {
+        return;
+    }
+    let Some(node) = fields.optional("lifted_by") else { return };
+    let crate::source::Value::List(items) = &node.value else {
+        report.error_help(node.place, "a list is wanted here", "`[]`, or any of `exception` and `grant`");
+        return;
+    };
+    for item in items {
+        if !read::is_word(item, "exception") && !read::is_word(item, "grant") {
+            report.error_help(item.place, "nothing else lifts a guardrail", "`exception` or `grant`");
+        }
+    }
+}
+
+fn selector(node: &Node<'_>, report: &mut Report<'_>) -> Option<RawSelector> {
+    let mut fields = Fields::of(node, "an entry of `identities`", report)?;
+    let place = fields.place();
+    let before = report.error_count();
+    let id = fields.optional("id").and_then(|node| identity_without_captures(node, report));
+    let spiffe_id = fields.optional("spiffe_id").and_then(|node| {
+        let found = identity_without_captures(node, report)?;
+        if !found.value.is_spiffe() {
+            let message = format!("`{}` is not a SPIFFE ID", found.value);
+            report.error_help(found.place, message, "it begins with `spiffe://`; other ids go under `id`");
+            return None;
+        }
+        Some(found)
+    });
+    let labels = fields.optional("labels").map(|node| labels(node, report)).unwrap_or_default();
+    fields.finish(report);
+    if report.error_count() > before {
+        return None;
+    }
+    if id.is_none() && spiffe_id.is_none() && labels.is_empty() {
+        report.error_help(place, "this entry names nobody", "write `id`, `spiffe_id` or `labels`");
+        return None;
+    }
+    Some(RawSelector { place, id, spiffe_id, labels })
+}
+
+/// Labels that an identity must have.
+pub(crate) fn labels(node: &Node<'_>, report: &mut Report<'_>) -> Vec<(Box<str>, Box<str>)> {
+    let mut labels = Vec::new();
+    for (key, node) in read::entries(node, report) {
+        // They are written `identity.labels.KEY` in expressions.
+        let head = key.value.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+        if !head || !key.value.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') || key.value.len() > 63 {
+            let message = format!("`{}` is not a label name", key.value);
+            report.error_help(key.place, message, "up to 63 letters, digits and `_`; no digit first");
+            continue;
+        }
+        if let Some(value) = read::text(node, report) {
+            labels.push((key.value.into(), value.value.into()));
+        }
+    }
+    labels.sort();
+    labels
+}
+
+fn targets(node: &Node<'_>, report: &mut Report<'_>) -> Targets {
+    let Some(mut fields) = Fields::of(node, "`destinations`", report) else { return Targets::default() };
+    let hosts = fields.optional("hosts").map(|node| read::list(node, report, host)).unwrap_or_default();
+    let mut ports = fields.optional("ports").map(|node| read::list(node, report, read::port)).unwrap_or_default();
+    let cidrs = fields.optional("cidrs").map(|node| read::list(node, report, network)).unwrap_or_default();
+    let cidr_sets = fields.optional("cidr_sets").map(|node| read::list(node, report, read::id)).unwrap_or_default();
+    fields.finish(report);
+    ports.sort_unstable();
+    ports.dedup();
+    Targets { hosts, ports, cidrs, cidr_sets }
+}
+
+type ClassLists = (Option<Vec<At<String>>>, Option<Vec<At<String>>>);
+
+fn data_classes(node: &Node<'_>, report: &mut Report<'_>) -> ClassLists {
+    if matches!(node.value, crate::source::Value::List(_)) {
+        let help = "`{at_most: […]}`: its classes are among these; `{any_of: […]}`: it carries one of these";
+        report.error_help(node.place, "a bare list of data classes can be read two ways", help);
+        return (None, None);
+    }
+    let Some(mut fields) = Fields::of(node, "`data_classes`", report) else { return (None, None) };
+    let at_most = fields.optional("at_most").map(|node| read::list(node, report, read::id));
+    let any_of = fields.optional("any_of").map(|node| read::list(node, report, read::id));
+    if at_most.is_none() && any_of.is_none() {
+        report.error_help(node.place, "no data class is named", "write `at_most: […]` or `any_of: […]`");
+    }
+    fields.finish(report);
+    (at_most, any_of)
+}
