@@ -31,7 +31,8 @@ pub enum Problem {
     Empty,
     /// It is DER or PKCS #12, not PEM.
     #[error(
-        "is binary, but PEM is wanted: convert it with `openssl x509`, `openssl pkey`, `openssl crl` or `openssl pkcs12`"
+        "is binary, but PEM is wanted: convert it with \
+             `openssl x509`, `openssl pkey`, `openssl crl` or `openssl pkcs12`"
     )]
     Binary,
     /// It is text without the wanted PEM block.
@@ -45,7 +46,8 @@ pub enum Problem {
     Unparsable(Block, usize),
     /// The key is protected by a passphrase.
     #[error(
-        "the key is encrypted: write it without a passphrase with `openssl pkey -in OLD -out NEW`, readable by the gateway alone"
+        "the key is encrypted: write it without a passphrase with \
+             `openssl pkey -in OLD -out NEW`, readable by the gateway alone"
     )]
     EncryptedKey,
     /// There is more than one key.
@@ -74,7 +76,8 @@ pub enum Problem {
     NotForServers,
     /// No DNS name and no address among the subject alternative names.
     #[error(
-        "the certificate names no host: clients read only its subjectAltName, and there is no DNS name or address in it"
+        "the certificate names no host: clients read only its subjectAltName, \
+             and there is no DNS name or address in it"
     )]
     NamesNoHost,
     /// Not an authority. Counted from 1.

@@ -47,7 +47,8 @@ pub enum NoSubject {
     /// Its URI is not a SPIFFE ID.
     #[error("the client certificate's URI `{0}` is not a SPIFFE ID: {1}")]
     NotSpiffe(String, Malformed),
-    /// A DNS name is a wildcard or not a host name.
+    /// A DNS name is a wildcard or not a host name. Beside a SPIFFE ID too: what stands in a certificate names its one
+    /// holder, or the certificate is not taken.
     #[error("the client certificate's DNS name `{0}` names no single host")]
     NotAHost(String),
     /// No URI and no DNS name. A CN is not read.

@@ -10,8 +10,8 @@
 //!   and so does the handshake.
 //! - A leaf without extended key usage passes (X.509-SVID section 4.4 says SHOULD); one that has it must list
 //!   clientAuth. A leaf with CA:TRUE is refused.
-//! - Name constraints on DNS names and addresses are enforced. An authority that constrains URIs or directory names
-//!   vouches for no client with such a name: what cannot be evaluated is refused.
+//! - Name constraints on DNS names and addresses are enforced. An authority that constrains URIs vouches for no
+//!   client with a URI, one that constrains directory names for nobody: what cannot be evaluated is refused.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -148,7 +148,7 @@ fn check_crl(
 /// Bounds what a client may have verified and refuses weak keys by name, then leaves the rest to webpki.
 ///
 /// webpki stops after 100 signatures and 200,000 steps of path building, each of which reads every certificate
-/// presented: with the few hundred that fit into a handshake message that is minutes of work.
+/// presented: with the few hundred that fit into a handshake message those are tens of millions of certificates to parse.
 #[derive(Debug)]
 struct BoundedChain {
     path: Arc<dyn ClientCertVerifier>,

@@ -6,14 +6,15 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use crate::subject::SpiffeId;
+
 use super::{Ca, Crl, Error, Leaf, Name, Validity};
 
 /// What development certificates are to say.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dev {
-    /// The client's identity, such as `spiffe://dev.example/ns/demo/sa/client`; check it with
-    /// [`crate::subject::SpiffeId::parse`] first.
-    pub client: String,
+    /// The client's identity, such as `spiffe://dev.example/ns/demo/sa/client`.
+    pub client: SpiffeId,
     /// Names of the gateway beside `localhost`, `127.0.0.1` and `::1`.
     pub gateway_names: Vec<Name>,
     /// From when until when, for all of them.
@@ -85,7 +86,7 @@ pub fn dev(directory: &Path, wanted: &Dev) -> Result<Written, Error> {
     ];
     names.extend_from_slice(&wanted.gateway_names);
     let gateway = ca.issue(&Leaf::server(names, wanted.validity))?;
-    let client = ca.issue(&Leaf::client(vec![Name::Uri(wanted.client.clone())], wanted.validity))?;
+    let client = ca.issue(&Leaf::client(vec![Name::Uri(wanted.client.to_string())], wanted.validity))?;
     let files = [
         (&written.ca, ca.pem(), Secrecy::Public),
         (&written.ca_key, ca.key_pem(), Secrecy::Secret),

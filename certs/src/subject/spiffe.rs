@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 /// Longest ID in bytes (SPIFFE-ID section 2.3).
 const ID_MAX: usize = 2048;
-/// Longest trust domain in bytes (SPIFFE-ID section 2.1).
+/// Longest trust domain in bytes (SPIFFE-ID section 2.3).
 const TRUST_DOMAIN_MAX: usize = 255;
 const SCHEME: &str = "spiffe://";
 

@@ -30,6 +30,7 @@ const PINS: &[(&str, Pinned)] = &[
             clients::without_a_certificate_there_is_no_subject_where_one_is_optional,
         ]),
     ),
+    // Whether what is open outlives its certificate is for the proxy.
     ("I002", Here(&[clients::an_expired_certificate_is_refused])),
     ("I003", Here(&[clients::a_certificate_of_the_future_is_refused])),
     ("I005", Here(&[clients::a_self_signed_certificate_is_refused])),
@@ -77,7 +78,7 @@ const PINS: &[(&str, Pinned)] = &[
             weak::an_ed448_signature_is_refused,
         ]),
     ),
-    ("I043", Library("rustls has no renegotiation: a second hello is answered with no_renegotiation")),
+    ("I043", Here(&[listener::a_second_hello_changes_nothing_and_a_third_ends_the_connection])),
     (
         "I044",
         Library("rustls has no post-handshake authentication: it sends no CertificateRequest after the handshake"),

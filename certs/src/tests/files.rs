@@ -12,6 +12,7 @@ use super::{HOST, ID, LIMITS, World, dns, shake, uri, valid, valid_from};
 use crate::chain::{Chain, Purpose};
 use crate::mint::{self, Ca, Crl, Dev, Existing, Issued, Leaf, Name, dev};
 use crate::rotate::{Clients, Reload, Rotating, Source};
+use crate::subject::SpiffeId;
 use crate::trust::{Presence, Trust};
 use crate::{Alpn, Limits, Problem, Unusable, client, pem};
 
@@ -107,7 +108,8 @@ fn each_mistake_with_a_key_is_named() {
     says(read(&format!("{key}{key}")), "f.key", "more than one private key");
     let encrypted = key.replace("PRIVATE KEY", "ENCRYPTED PRIVATE KEY");
     says(read(&encrypted), "f.key", "openssl pkey");
-    let old = "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,00\n\nAAAA\n-----END RSA PRIVATE KEY-----\n";
+    let old = "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,00\n\nAAAA\n\
+               -----END RSA PRIVATE KEY-----\n";
     assert!(matches!(says(read(old), "f.key", "is encrypted"), Problem::EncryptedKey));
     let damaged = read(&key.replacen("MI", "M!", 1));
     let text = says(damaged, "f.key", "not base64").to_string();
@@ -276,7 +278,12 @@ fn what_is_missing_at_the_start_is_an_error() {
 }
 
 fn wanted(existing: Existing) -> Dev {
-    Dev { client: ID.to_owned(), gateway_names: vec![Name::Dns(HOST.to_owned())], validity: valid(), existing }
+    Dev {
+        client: SpiffeId::parse(ID).unwrap(),
+        gateway_names: vec![Name::Dns(HOST.to_owned())],
+        validity: valid(),
+        existing,
+    }
 }
 
 #[tokio::test]

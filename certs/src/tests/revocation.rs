@@ -109,7 +109,7 @@ pub async fn a_forged_list_of_an_intermediate_admits_nobody() {
 }
 
 #[test]
-fn a_list_that_never_ends_or_is_garbage_is_not_loaded() {
+fn a_damaged_list_is_not_loaded() {
     let world = World::new();
     let mut der = list(&world.ca, &[], valid()).der().to_vec();
     der.truncate(der.len() / 2);
