@@ -148,7 +148,8 @@ fn check_crl(
 /// Bounds what a client may have verified and refuses weak keys by name, then leaves the rest to webpki.
 ///
 /// webpki stops after 100 signatures and 200,000 steps of path building, each of which reads every certificate
-/// presented: with the few hundred that fit into a handshake message those are tens of millions of certificates to parse.
+/// presented: with the few hundred that fit into a handshake message, those are tens of millions of certificates to
+/// parse.
 #[derive(Debug)]
 struct BoundedChain {
     path: Arc<dyn ClientCertVerifier>,
