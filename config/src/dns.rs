@@ -18,8 +18,8 @@ const TLS_PORT: u16 = 853;
 /// Who is asked, and how long.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dns {
-    /// Who is asked for names that no forwarder claims.
-    pub servers: Servers,
+    /// Who is asked for names that no forwarder claims, in the order of preference; never empty.
+    pub servers: Vec<Server>,
     /// For one lookup, all servers and families together.
     pub timeout: Duration,
     /// Whether answers are validated.
@@ -28,18 +28,11 @@ pub struct Dns {
     pub forwarders: Vec<Forwarder>,
 }
 
-/// A set of servers.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Servers {
-    /// What the machine is configured with.
-    System,
-    /// These, in the order of preference; never empty.
-    These(Vec<Server>),
-}
-
 /// One server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Server {
+    /// Those that the machine is configured with.
+    System,
     /// UDP, and TCP for long answers.
     Plain(SocketAddr),
     /// DNS over TLS (RFC 7858).
@@ -48,11 +41,16 @@ pub enum Server {
         name: Host,
         /// 853 unless given.
         port: u16,
-        /// Where it is; without one, and with a name, the system's servers are asked.
-        address: Option<IpAddr>,
+        /// Where it is: a server that must be trusted is not found by asking one that is not.
+        address: IpAddr,
     },
-    /// DNS over HTTPS (RFC 8484); the path is `/dns-query` unless given.
-    Https(Url),
+    /// DNS over HTTPS (RFC 8484).
+    Https {
+        /// What the certificate must name, the port, and the path: `/dns-query` unless given.
+        url: Url,
+        /// As for `Tls`.
+        address: IpAddr,
+    },
 }
 
 /// Whether DNSSEC is validated.
@@ -69,14 +67,14 @@ pub enum Dnssec {
 pub struct Forwarder {
     /// Canonical; the domain and everything below it.
     pub domain: Arc<str>,
-    /// Who is asked.
-    pub servers: Servers,
+    /// Who is asked, in the order of preference; never empty.
+    pub servers: Vec<Server>,
 }
 
 impl Dns {
     /// What holds where the file says nothing.
     pub(crate) fn system() -> Dns {
-        Dns { servers: Servers::System, timeout: TIMEOUT, dnssec: Dnssec::None, forwarders: Vec::new() }
+        Dns { servers: vec![Server::System], timeout: TIMEOUT, dnssec: Dnssec::None, forwarders: Vec::new() }
     }
 }
 
@@ -113,55 +111,72 @@ fn timeout(node: &Node, reading: &mut Reading<'_>) -> Option<Duration> {
     Some(timeout)
 }
 
-fn servers(node: &Node, reading: &mut Reading<'_>) -> Option<Servers> {
-    let read = each_once(node, reading, server)?;
-    let given: Vec<Server> = read.iter().flatten().cloned().collect();
-    match (given.len(), read.len()) {
-        (0, _) => Some(Servers::System),
-        (given_len, all) if given_len == all => Some(Servers::These(given)),
-        _ => {
-            let message = "`system` stands alone: beside other servers nobody could tell which answered";
-            reading.found.error(&node.place, message);
+fn servers(node: &Node, reading: &mut Reading<'_>) -> Option<Vec<Server>> {
+    each_once(node, reading, server)
+}
+
+/// Why text is not a server.
+#[derive(Debug, PartialEq, Eq)]
+enum NoServer {
+    Malformed,
+    /// A server by name that does not say where it is.
+    NoAddress,
+}
+
+fn server(node: &Node, reading: &mut Reading<'_>) -> Option<Server> {
+    let text = reading.text(node)?;
+    match parse_server(text) {
+        Ok(server) => Some(server),
+        Err(NoServer::Malformed) => {
+            let help = "write `system`, IP, IP:port, tls://NAME[:PORT]@IP or https://NAME[:PORT][/PATH]@IP";
+            reading.found.error_with_help(&node.place, format!("`{text}` is not a DNS server"), help);
+            None
+        }
+        Err(NoServer::NoAddress) => {
+            let message = format!("`{text}` does not say where it is, and a DNS server's name is not looked up");
+            reading.found.error_with_help(&node.place, message, format!("write `{text}@IP` with its address"));
             None
         }
     }
 }
 
-/// `None` inside stands for `system`.
-fn server(node: &Node, reading: &mut Reading<'_>) -> Option<Option<Server>> {
-    let wanted = "a DNS server: `system`, IP, IP:port, tls://name[:port][@IP] or https://url";
-    reading.parsed(node, wanted, |text| match text {
-        "system" => Some(None),
-        _ => parse_server(text).map(Some),
-    })
-}
-
-fn parse_server(text: &str) -> Option<Server> {
+fn parse_server(text: &str) -> Result<Server, NoServer> {
+    if text == "system" {
+        return Ok(Server::System);
+    }
     if let Some(rest) = text.strip_prefix("tls://") {
-        return parse_tls(rest);
+        let (authority, ip) = split_address(rest)?;
+        let authority = Authority::parse_with_default(authority.as_bytes(), TLS_PORT);
+        let Authority { host, port } = authority.map_err(|_| NoServer::Malformed)?;
+        let address = ip.or(host.ip()).ok_or(NoServer::NoAddress)?;
+        return Ok(Server::Tls { name: host, port, address });
     }
     if text.starts_with("https://") {
-        let mut url = url::parse(text, &[("https", 443)])?;
+        let (url, ip) = split_address(text)?;
+        let mut url = url::parse(url, &[("https", 443)]).ok_or(NoServer::Malformed)?;
         if matches!(url.path.as_str(), "" | "/") {
             url.path = "/dns-query".to_owned();
         }
-        return Some(Server::Https(url));
+        let address = ip.or(url.host.ip()).ok_or(NoServer::NoAddress)?;
+        return Ok(Server::Https { url, address });
     }
     let plain = match text.parse::<IpAddr>() {
         Ok(ip) => SocketAddr::new(ip, PORT),
-        Err(_) => text.parse().ok()?,
+        Err(_) => text.parse().map_err(|_| NoServer::Malformed)?,
     };
-    (plain.port() != 0 && !plain.ip().is_unspecified()).then_some(Server::Plain(plain))
+    let usable = plain.port() != 0 && !plain.ip().is_unspecified();
+    if usable { Ok(Server::Plain(plain)) } else { Err(NoServer::Malformed) }
 }
 
-fn parse_tls(rest: &str) -> Option<Server> {
-    let (authority, address) = match rest.split_once('@') {
-        Some((authority, ip)) => (authority, Some(ip.parse().ok()?)),
-        None => (rest, None),
-    };
-    let Authority { host, port } = Authority::parse_with_default(authority.as_bytes(), TLS_PORT).ok()?;
-    let address = address.or(host.ip());
-    Some(Server::Tls { name: host, port, address })
+/// Split off the `@IP` at the end.
+fn split_address(text: &str) -> Result<(&str, Option<IpAddr>), NoServer> {
+    match text.rsplit_once('@') {
+        None => Ok((text, None)),
+        Some((before, ip)) => match ip.parse::<IpAddr>() {
+            Ok(ip) if !before.contains('@') && !ip.is_unspecified() => Ok((before, Some(ip))),
+            Ok(_) | Err(_) => Err(NoServer::Malformed),
+        },
+    }
 }
 
 fn forwarders(node: &Node, reading: &mut Reading<'_>) -> Option<Vec<Forwarder>> {
@@ -195,24 +210,33 @@ mod tests {
 
     #[test]
     fn every_way_of_naming_a_server_is_read() {
-        let name = |text: &str| Host::parse(text.as_bytes()).unwrap();
-        let tls = |host: &str, port, address: Option<&str>| {
-            Some(Server::Tls { name: name(host), port, address: address.map(|ip| ip.parse().unwrap()) })
+        let plain = |text: &str| Ok(Server::Plain(text.parse().unwrap()));
+        let tls = |name: &str, port, address: &str| {
+            let name = Host::parse(name.as_bytes()).unwrap();
+            Ok(Server::Tls { name, port, address: address.parse().unwrap() })
         };
-        assert_eq!(parse_server("192.0.2.1"), Some(Server::Plain("192.0.2.1:53".parse().unwrap())));
-        assert_eq!(parse_server("127.0.0.1:5353"), Some(Server::Plain("127.0.0.1:5353".parse().unwrap())));
-        assert_eq!(parse_server("2001:db8::1"), Some(Server::Plain("[2001:db8::1]:53".parse().unwrap())));
-        assert_eq!(parse_server("[2001:db8::1]:54"), Some(Server::Plain("[2001:db8::1]:54".parse().unwrap())));
-        assert_eq!(parse_server("tls://Dns.example"), tls("dns.example", 853, None));
-        assert_eq!(parse_server("tls://dns.example:8853@192.0.2.1"), tls("dns.example", 8853, Some("192.0.2.1")));
-        assert_eq!(parse_server("tls://dns.example@2001:db8::1"), tls("dns.example", 853, Some("2001:db8::1")));
-        assert_eq!(parse_server("tls://192.0.2.1"), tls("192.0.2.1", 853, Some("192.0.2.1")));
+        assert_eq!(parse_server("system"), Ok(Server::System));
+        assert_eq!(parse_server("192.0.2.1"), plain("192.0.2.1:53"));
+        assert_eq!(parse_server("127.0.0.1:5353"), plain("127.0.0.1:5353"));
+        assert_eq!(parse_server("2001:db8::1"), plain("[2001:db8::1]:53"));
+        assert_eq!(parse_server("[2001:db8::1]:54"), plain("[2001:db8::1]:54"));
+        assert_eq!(parse_server("tls://Dns.example@192.0.2.1"), tls("dns.example", 853, "192.0.2.1"));
+        assert_eq!(parse_server("tls://dns.example:8853@192.0.2.1"), tls("dns.example", 8853, "192.0.2.1"));
+        assert_eq!(parse_server("tls://dns.example@2001:db8::1"), tls("dns.example", 853, "2001:db8::1"));
+        assert_eq!(parse_server("tls://192.0.2.1"), tls("192.0.2.1", 853, "192.0.2.1"));
         let https = |text| match parse_server(text) {
-            Some(Server::Https(url)) => url.to_string(),
+            Ok(Server::Https { url, address }) => format!("{url} at {address}"),
             other => format!("{other:?}"),
         };
-        assert_eq!(https("https://dns.example"), "https://dns.example:443/dns-query");
-        assert_eq!(https("https://192.0.2.1:8443/q"), "https://192.0.2.1:8443/q");
+        assert_eq!(https("https://dns.example@192.0.2.1"), "https://dns.example:443/dns-query at 192.0.2.1");
+        assert_eq!(https("https://192.0.2.1:8443/q"), "https://192.0.2.1:8443/q at 192.0.2.1");
+    }
+
+    #[test]
+    fn a_server_by_name_says_where_it_is() {
+        for text in ["tls://dns.example", "tls://dns.example:853", "https://dns.example/dns-query"] {
+            assert_eq!(parse_server(text), Err(NoServer::NoAddress), "{text}");
+        }
     }
 
     #[test]
@@ -231,11 +255,12 @@ mod tests {
             "tls://a@1.1.1.1@2.2.2.2",
             "http://dns.example/q",
             "https://u@dns.example",
-            "tls://dns.example/q",
+            "tls://dns.example/q@192.0.2.1",
             "System",
             "010.0.0.1",
+            "tls://a.example@0.0.0.0",
         ] {
-            assert_eq!(parse_server(text), None, "{text}");
+            assert_eq!(parse_server(text), Err(NoServer::Malformed), "{text}");
         }
     }
 }

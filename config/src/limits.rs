@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::node::{Entry, Node};
-use crate::reading::{Reading, listed};
+use crate::reading::Reading;
 
 /// One bound.
 #[derive(Clone, Copy, Debug)]
@@ -119,15 +119,30 @@ limits! {
     tls_handshake_timeout: Time = s(10), ms(100) => m(2),
         "a client's whole TLS handshake with an https listener",
         "three round trips over the worst link in use, with one retransmission";
+    certificate_file_bytes: Size = mib(16), kib(16) => mib(256),
+        "one PEM file: certificates, keys, trust anchors, revocation lists",
+        "a revocation list of 300,000 entries";
+    client_chain_max: Count = 6, 1 => 16,
+        "certificates that a client may present, its own included",
+        "path building tries their permutations; real chains have two to four";
     head_timeout: Time = s(10), ms(100) => m(2),
         "from the first byte of a request head to its last",
         "a head is one packet; slower is a client that holds connections open on purpose";
     head_max_bytes: Size = kib(32), kib(8) => mib(1),
         "request or response head, from the first byte to the empty line",
         "RFC 9112 section 3 wants 8000 octets for the first line alone; Kerberos tokens need up to 16 KiB more";
-    head_max_fields: Count = 100, 16 => 1_000,
+    request_target_max_bytes: Size = kib(8), kib(2) => kib(64),
+        "the target in a request line",
+        "RFC 9112 section 3 recommends at least 8000 octets";
+    head_max_fields: Count = 128, 16 => 1_000,
         "field lines in one head or trailer section",
         "twice what the busiest browsers send";
+    chunk_line_max_bytes: Size = 256, 32 => kib(8),
+        "the line before a chunk: its size and extensions",
+        "a size takes 16 digits, and nobody sends long extensions (RFC 9112 section 7.1.1 asks for a bound)";
+    trailers_max_bytes: Size = kib(8), 256 => mib(1),
+        "the trailers of a body, all together",
+        "checksums and signatures; as long as one line of a head";
     keep_alive_timeout: Time = s(60), ms(100) => h(1),
         "silence of a client between two requests",
         "clients keep idle connections for about a minute; a waiting connection costs a file";
@@ -140,30 +155,39 @@ limits! {
     dns_cache_entries: Count = 10_000, 0 => 1_000_000,
         "answers kept in the DNS cache",
         "at about 500 bytes an answer, 5 MB";
+    dns_ttl_max: Time = h(1), s(0) => h(24 * 7),
+        "how long an answer is kept, whatever its TTL says",
+        "a withdrawn address is forgotten within the hour";
+    dns_negative_ttl_max: Time = m(1), s(0) => h(3),
+        "how long the answer that there is none is kept",
+        "RFC 2308 section 5 allows hours; a name just created is asked for at once";
     dns_answers_max: Count = 64, 1 => 1_000,
         "addresses in one answer; more are a failure, never cut",
         "the largest round-robin sets in use have 32";
-    dns_lookups_max: Count = 1_024, 1 => 65_536,
+    dns_lookups: Count = 1_024, 1 => 65_536,
         "DNS lookups under way at once",
         "each may hold a socket; at 2 s for a dead server, 512 new names a second";
+    dns_resolution_delay: Time = ms(50), ms(0) => s(2),
+        "wait for the other address family after the first has answered",
+        "RFC 8305 section 3: 50 ms; what comes later is not used";
     dial_timeout: Time = s(10), ms(100) => m(2),
         "connecting to a destination, all its addresses together",
         "three SYN retransmissions (1, 3 and 7 s) fit";
+    dial_attempt_timeout: Time = s(8), ms(100) => m(2),
+        "connecting to one address",
+        "three SYN retransmissions, and some time left for another address";
+    dial_attempts_max: Count = 8, 1 => 64,
+        "addresses that are tried, families interleaved",
+        "at 250 ms each, all are under way after 2 s";
     dial_attempt_delay: Time = ms(250), ms(10) => s(2),
         "from one connection attempt to the next address",
         "RFC 8305 section 8: 250 ms recommended, 10 ms to 2 s allowed";
     tunnel_idle_timeout: Time = h(1), s(1) => h(24 * 7),
         "a tunnel without a byte in either direction",
         "below the 2 h after which NATs may forget a connection (RFC 5382 section 5), above the pauses of real clients";
-    tunnel_half_close_timeout: Time = m(5), ms(100) => h(24),
-        "a tunnel without a byte after one side has finished",
-        "the answer to a finished upload may take minutes, not an hour";
     tunnel_max_duration: Time = h(24), s(1) => h(24 * 365),
         "a tunnel, however busy",
         "a day: what a decision said yesterday is asked again";
-    tunnel_buffer: Size = kib(64), kib(4) => mib(1),
-        "bytes in flight in one direction of a tunnel",
-        "the size of a Linux pipe (pipe(7)), which splice fills at once";
     response_head_timeout: Time = m(2), ms(100) => h(1),
         "from the end of a forwarded request to the head of its answer",
         "slow searches and builds answer within it; NGINX and HAProxy give up sooner";
@@ -179,15 +203,15 @@ limits! {
     pool_idle_timeout: Time = s(60), ms(100) => h(1),
         "how long an idle upstream connection is kept",
         "below the 75 s of NGINX, so that the server seldom closes first";
-    evidence_queue: Count = 8_192, 64 => 1_048_576,
-        "records accepted but not yet written; full refuses new connections",
-        "a second of decisions at the highest rate seen, about 8 MB";
-    otlp_batch: Count = 512, 1 => 8_192,
-        "records in one export",
-        "the default of the OpenTelemetry specification";
-    otlp_interval: Time = s(1), ms(10) => m(1),
-        "how long a record waits for its batch to fill",
-        "the default of the OpenTelemetry specification";
+    evidence_queue: Count = 65_536, 64 => 1_048_576,
+        "records waiting, those that live connections will still write included; full refuses new connections",
+        "two for each connection that a gateway carries, and as many again; about 2 KiB each while they wait";
+    evidence_retry_first: Time = ms(50), ms(1) => s(10),
+        "the first pause after a failed write or export",
+        "a collector that restarts is found again at once";
+    evidence_retry_longest: Time = s(30), ms(10) => m(10),
+        "the longest pause between attempts",
+        "attempts never end, and every gateway of a fleet makes them";
     otlp_timeout: Time = s(10), ms(100) => m(2),
         "one export",
         "the default of the OpenTelemetry specification";
@@ -197,18 +221,24 @@ limits! {
     admin_connections: Count = 64, 1 => 10_000,
         "connections to the admin listener at once",
         "scrapers and operators, not traffic";
+    admin_connection_timeout: Time = m(5), s(1) => h(24),
+        "a connection to the admin listener, however busy",
+        "a scraper comes back; nobody holds a place for ever";
+    admin_decisions: Count = 1_000, 1 => 100_000,
+        "decisions in one answer of the admin API",
+        "about 2 MB of JSON";
     reload_debounce: Time = ms(200), ms(1) => s(10),
         "quiet time after a change of the bundle before it is read",
         "editors and the kubelet change several files within milliseconds";
-    bundle_files: Count = 4_096, 1 => 100_000,
+    bundle_files: Count = 10_000, 1 => 100_000,
         "files in a bundle",
-        "a fragment for each team of a large organisation";
-    bundle_file_bytes: Size = mib(4), kib(1) => mib(256),
+        "a fragment for each team of the largest organisations, ten times over";
+    bundle_file_bytes: Size = mib(64), kib(1) => mib(256),
         "one file of a bundle",
-        "10,000 rules of 400 bytes";
-    bundle_bytes: Size = mib(64), kib(1) => mib(1024),
+        "100,000 rules of 600 bytes, the most the engine was measured with";
+    bundle_bytes: Size = mib(256), kib(1) => mib(1024),
         "all files of a bundle together",
-        "100,000 rules, the most the engine was measured with, and room for catalogues";
+        "four files of the longest kind; the whole is held in memory while it is compiled";
     bundle_depth: Count = 8, 1 => 32,
         "directories below each other in a bundle",
         "organisation, division, team, and as much again";
@@ -224,14 +254,6 @@ pub fn connections_within(file_limit: usize) -> usize {
     (file_limit.saturating_sub(kept) / 2).max(1)
 }
 
-/// Pairs that make no sense unless the first is at most the second.
-const ORDERED: &[(&str, &str)] = &[
-    ("dial_attempt_delay", "dial_timeout"),
-    ("tunnel_idle_timeout", "tunnel_max_duration"),
-    ("pool_idle_per_host", "pool_idle_total"),
-    ("bundle_file_bytes", "bundle_bytes"),
-];
-
 pub(crate) fn convert(node: Option<&Node>, reading: &mut Reading<'_>) -> Option<Limits> {
     let mut limits = Limits::default();
     let Some(node) = node else { return Some(limits) };
@@ -240,8 +262,8 @@ pub(crate) fn convert(node: Option<&Node>, reading: &mut Reading<'_>) -> Option<
     for entry in entries {
         match TABLE.iter().find(|row| row.key == entry.name) {
             None => {
-                let shown = crate::scalar::nearest(&entry.name, &keys).map(|key| vec![key]);
-                reading.unknown_key(node, entry, shown.as_deref().unwrap_or(&["gatepass serve --print-limits"]));
+                let all = "its keys are those of `gatepass serve --print-limits`";
+                reading.unknown_key(node, entry, &keys, Some(all));
             }
             Some(row) => {
                 if let Some(amount) = amount(row, entry, reading) {
@@ -250,7 +272,6 @@ pub(crate) fn convert(node: Option<&Node>, reading: &mut Reading<'_>) -> Option<
             }
         }
     }
-    check_order(entries, &limits, reading);
     Some(limits)
 }
 
@@ -267,19 +288,6 @@ fn amount(row: &Row, entry: &Entry, reading: &mut Reading<'_>) -> Option<Amount>
         return None;
     }
     Some(amount)
-}
-
-fn check_order(entries: &[Entry], limits: &Limits, reading: &mut Reading<'_>) {
-    for (less, more) in ORDERED {
-        if limits.amount(less) <= limits.amount(more) {
-            continue;
-        }
-        if let Some(entry) = entries.iter().find(|entry| entry.name == *less || entry.name == *more) {
-            let (Some(low), Some(high)) = (limits.amount(less), limits.amount(more)) else { continue };
-            let message = format!("`{less}` is {low}, which is more than `{more}` with {high}");
-            reading.found.error_with_help(&entry.node.place, message, format!("change {}", listed(&[less, more])));
-        }
-    }
 }
 
 impl fmt::Display for Amount {
@@ -326,9 +334,6 @@ mod tests {
             let free = row.default == Amount::Files(None);
             assert!(row.min < row.max && (free || (row.min <= row.default && row.default <= row.max)), "{}", row.key);
             assert!(row.what.len() > 5 && row.why.len() > 10, "{}", row.key);
-        }
-        for (less, more) in ORDERED {
-            assert!(Limits::default().amount(less) <= Limits::default().amount(more), "{less}");
         }
     }
 

@@ -24,7 +24,7 @@ pub enum Protocol {
     /// The HTTP proxy protocol on plain TCP.
     Http,
     /// The same inside TLS.
-    Https(Tls),
+    Https(Box<Tls>),
 }
 
 /// TLS material of a listener. Each file exists and can be opened; whether it is usable is for the caller to find out.
@@ -106,7 +106,7 @@ fn spoken(node: &Node, material: Option<&Entry>, reading: &mut Reading<'_>) -> O
             reading.found.error(&entry.place, message);
             None
         }
-        (Word::Https, Some(entry)) => tls(&entry.node, reading).map(Protocol::Https),
+        (Word::Https, Some(entry)) => tls(&entry.node, reading).map(|tls| Protocol::Https(Box::new(tls))),
         (Word::Https, None) => {
             let help = "give `tls: {certificate: FILE, key: FILE}`";
             reading.found.error_with_help(&node.place, "`protocol: https` needs `tls`", help);

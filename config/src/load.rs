@@ -138,3 +138,6 @@ fn check_binds(
         listeners::collision(&admin.bind, &other.bind, &format!("listener `{}`", other.name), reading);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -115,6 +115,8 @@ impl<'t> Reader<'t, '_> {
             self.found.error_with_help(&at, "tags are not allowed", "leave it out: every key has one type");
         }
         let value = match event {
+            // The parser writes `~` where the user wrote nothing.
+            Event::Scalar(_, ScalarStyle::Plain, ..) if span.is_empty() => Value::Scalar(String::new(), Style::Plain),
             Event::Scalar(text, style, ..) => Value::Scalar(text.into_owned(), style_of(style)),
             Event::SequenceStart(..) => self.list(key)?,
             Event::MappingStart(..) => self.map(key)?,

@@ -1,13 +1,14 @@
 //! Reading a node as one of the few shapes that a configuration has; each refusal says what was wanted.
 
 use std::fs::{self, File};
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 use crate::node::{Entry, Node, Style, Value};
-use crate::problem::{Findings, Located, Place, Problem};
+use crate::problem::{Findings, Located, Place, Problem, Problems};
 use crate::scalar::{Plain, decimal, nearest, parse_duration, parse_size, plain};
 
 /// What every conversion needs besides its node.
@@ -28,7 +29,7 @@ impl Reading<'_> {
     ) -> Option<[Option<&'n Entry>; N]> {
         let entries = self.entries(node)?;
         for entry in entries.iter().filter(|entry| !keys.contains(&entry.name.as_str())) {
-            self.unknown_key(node, entry, &keys);
+            self.unknown_key(node, entry, &keys, None);
         }
         Some(keys.map(|key| entries.iter().find(|entry| entry.name == key)))
     }
@@ -41,12 +42,13 @@ impl Reading<'_> {
         }
     }
 
-    pub(crate) fn unknown_key(&mut self, node: &Node, entry: &Entry, keys: &[&str]) {
+    /// `all` says what the keys are where they are too many to list.
+    pub(crate) fn unknown_key(&mut self, node: &Node, entry: &Entry, keys: &[&str], all: Option<&str>) {
         let owner = owner_of(node);
         let message = format!("`{}` is not a key of {owner}", entry.name);
         let help = match nearest(&entry.name, keys) {
             Some(key) => format!("did you mean `{key}`?"),
-            None => format!("its keys are {}", listed(keys)),
+            None => all.map_or_else(|| format!("its keys are {}", listed(keys)), str::to_owned),
         };
         self.found.error_with_help(&entry.place, message, help);
     }
@@ -265,16 +267,19 @@ pub(crate) fn each_once<T: PartialEq>(
 }
 
 /// Whole text of a file that a user wrote, at most `limit` bytes of UTF-8.
-pub(crate) fn read_text(path: &Path, limit: usize) -> Result<String, Problem> {
-    use std::io::Read as _;
-    let cannot = |error: &std::io::Error| Problem::of_file(path, format!("cannot read the file: {}", why(error)));
-    let file = File::open(path).map_err(|error| cannot(&error))?;
-    let mut bytes = Vec::new();
-    file.take(limit as u64 + 1).read_to_end(&mut bytes).map_err(|error| cannot(&error))?;
-    if bytes.len() > limit {
-        return Err(Problem::of_file(path, format!("the file is longer than {limit} bytes")));
+pub(crate) fn read_text(path: &Path, limit: usize) -> Result<String, Problems> {
+    let refused = |message: String| Problems::from(Problem::of_file(path, message));
+    let cannot = |error: std::io::Error| refused(format!("cannot read the file: {}", why(&error)));
+    if !fs::metadata(path).map_err(cannot)?.is_file() {
+        return Err(refused("it is not a regular file".to_owned()));
     }
-    String::from_utf8(bytes).map_err(|_| Problem::of_file(path, "the file is not UTF-8 text"))
+    let file = File::open(path).map_err(cannot)?;
+    let mut bytes = Vec::new();
+    file.take(limit as u64 + 1).read_to_end(&mut bytes).map_err(cannot)?;
+    if bytes.len() > limit {
+        return Err(refused(format!("the file is longer than {limit} bytes")));
+    }
+    String::from_utf8(bytes).map_err(|_| refused("the file is not UTF-8 text".to_owned()))
 }
 
 /// The operating system's words, without Rust's error number and in our case.

@@ -37,8 +37,8 @@ pub fn read(path: &Path, now: Timestamp) -> Result<(Vec<Token>, Vec<Problem>), P
 pub(crate) fn read_into(path: &Path, now: Timestamp, found: &mut Findings) -> Option<Vec<Token>> {
     let text = match reading::read_text(path, FILE_MAX) {
         Ok(text) => text,
-        Err(problem) => {
-            found.push(problem);
+        Err(problems) => {
+            problems.into_vec().into_iter().for_each(|problem| found.push(problem));
             return None;
         }
     };
@@ -117,6 +117,9 @@ mod tests {
     use super::*;
     use crate::scratch::Scratch;
 
+    /// A file, and each problem's message, line and column.
+    type Case<'a> = (&'a str, &'a [(&'a str, usize, usize)]);
+
     const A: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaA";
     const B: &str = "00000000000000000000000000000000000000000000000000000000000000fb";
 
@@ -141,14 +144,14 @@ mod tests {
         assert_eq!(tokens[1].sha256[31], 0xfb);
         assert_eq!(warnings.len(), 1);
         assert_eq!(warnings[0].message, "the token `old` expired on 2027-01-01T00:00:00Z");
-        assert_eq!(warnings[0].position.as_ref().map(|at| (at.line, at.column)), Some((2, 98)));
+        assert_eq!(warnings[0].position.as_ref().map(|at| (at.line, at.column)), Some((2, 100)));
         assert_eq!(read_this("[]\n").unwrap().0, []);
     }
 
     #[test]
     fn every_fault_of_a_tokens_file_is_told_with_its_place_and_no_line_of_it_is_repeated() {
         let end = "\"2027-06-01T00:00:00Z\"";
-        let cases: &[(&str, &[(&str, usize, usize)])] = &[
+        let cases: &[Case<'_>] = &[
             ("", &[("the file is empty; write `[]` for no tokens", 0, 0)]),
             ("a: b", &[("the file is a mapping, not a list", 1, 1)]),
             ("- {name: a}", &[("`[0]` has no `sha256`", 1, 3), ("`[0]` has no `expires`", 1, 3)]),
