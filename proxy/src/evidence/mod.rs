@@ -259,3 +259,6 @@ impl Shared {
         allowed.then(|| line::who_and_where(record).into())
     }
 }
+
+#[cfg(test)]
+mod tests;

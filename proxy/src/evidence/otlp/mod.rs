@@ -155,3 +155,6 @@ struct Rejected {
     records: u64,
     why: String,
 }
+
+#[cfg(test)]
+mod tests;
