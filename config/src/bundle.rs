@@ -15,21 +15,14 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use gatepass_policy::source::SourceFile;
+
 use crate::limits::Limits;
 use crate::problem::{Findings, Problem, Problems};
 use crate::reading::why;
 
 /// How many entries a directory may hold for each file that a bundle may have: a bundle named by mistake as `/` ends here.
 const OTHERS: usize = 8;
-
-/// One file of a bundle. Has the shape of the policy crate's own, which takes its place.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SourceFile {
-    /// Relative to the bundle, with `/` between directories.
-    pub name: String,
-    /// The bytes, as they are.
-    pub text: Vec<u8>,
-}
 
 /// Read the bundle in `directory`, at most `bundle_files`, `bundle_file_bytes`, `bundle_bytes` and `bundle_depth` of it.
 ///

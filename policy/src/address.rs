@@ -181,9 +181,8 @@ fn rows(network: IpNet) -> impl Iterator<Item = (IpNet, Classified)> {
     let v6 = V6.iter().map(|(base, length, class, block)| (IpAddr::from(*base), *length, *class, *block));
     let wanted = network.addr().is_ipv4();
     let family = v4.chain(v6).filter(move |(base, ..)| base.is_ipv4() == wanted);
-    family.filter_map(|(base, length, class, block)| {
-        Some((IpNet::new(base, length).ok()?, Classified { class, block }))
-    })
+    family
+        .filter_map(|(base, length, class, block)| Some((IpNet::new(base, length).ok()?, Classified { class, block })))
 }
 
 fn matches_v4(ip: Ipv4Addr, base: [u8; 4], length: u8) -> bool {

@@ -27,12 +27,8 @@ fn one(rule: &Rule, clause: Clause) -> Option<String> {
             format!("destination.port in [{}]", ports.join(", "))
         }),
         Clause::Networks => (!rule.networks.is_empty()).then(|| networks(rule)),
-        Clause::AtMost => {
-            rule.at_most.as_ref().map(|classes| format!("data_classes.all(c, c in {})", list(classes)))
-        }
-        Clause::AnyOf => {
-            rule.any_of.as_ref().map(|classes| format!("data_classes.exists(c, c in {})", list(classes)))
-        }
+        Clause::AtMost => rule.at_most.as_ref().map(|classes| format!("data_classes.all(c, c in {})", list(classes))),
+        Clause::AnyOf => rule.any_of.as_ref().map(|classes| format!("data_classes.exists(c, c in {})", list(classes))),
         Clause::Expires => rule.expires.map(|end| format!("now < timestamp(\"{end}\")")),
         // A comment at the end of the text must not swallow the parenthesis.
         Clause::When => rule.when.as_ref().map(|when| match when.source().contains("//") {

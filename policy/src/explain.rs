@@ -18,9 +18,8 @@ fn failed_clause(rule: &Rule, clause: Clause, facts: &Facts) -> Vec<FailedClause
     }
     match (clause, &rule.who, &rule.when) {
         (Clause::When, _, Some(when)) => {
-            let failed = when.conjuncts().filter(|part| {
-                matches!(part.eval(facts, rule.reading()), Truth::No | Truth::Error(_))
-            });
+            let failed =
+                when.conjuncts().filter(|part| matches!(part.eval(facts, rule.reading()), Truth::No | Truth::Error(_)));
             failed.filter_map(|part| part.failed(facts, rule.reading())).collect()
         }
         (Clause::Identities, Who::Among(list), _) => match &**list {

@@ -66,8 +66,7 @@ struct Rank {
 }
 
 fn rank(rule: &Rule, facts: &Facts) -> Rank {
-    let stands_in_the_way =
-        |clause: &Clause| matches!(rule.clause(*clause, facts), Some(Truth::No | Truth::Error(_)));
+    let stands_in_the_way = |clause: &Clause| matches!(rule.clause(*clause, facts), Some(Truth::No | Truth::Error(_)));
     Rank {
         other_destination: [Clause::Hosts, Clause::Networks].iter().any(stands_in_the_way),
         failed: Clause::ALL.iter().filter(|clause| stands_in_the_way(clause)).count(),

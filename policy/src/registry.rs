@@ -1,5 +1,6 @@
 //! The workload registry: an identity's labels and data classes, from its most specific entry.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -35,6 +36,8 @@ pub(crate) struct Registry {
     patterns: Vec<(IdentityPattern, Arc<Entry>)>,
     unregistered: Arc<Entry>,
     declared_bytes: usize,
+    /// Every data class there is.
+    catalogue: BTreeSet<Box<str>>,
 }
 
 #[derive(Debug)]
@@ -46,12 +49,18 @@ struct Entry {
 
 impl Registry {
     /// Build it; two entries of which neither is more specific are an error. Classes are already checked.
-    pub(crate) fn build(workloads: Vec<Workload>, limits: &Limits, report: &mut Report<'_>) -> Registry {
+    pub(crate) fn build(
+        workloads: Vec<Workload>,
+        catalogue: &BTreeSet<&str>,
+        limits: &Limits,
+        report: &mut Report<'_>,
+    ) -> Registry {
         let mut exact: Map<Box<str>, Arc<Entry>> = Map::default();
         let mut patterns = Vec::new();
         for workload in workloads {
             check_captures(&workload, report);
-            let names = |list: &[crate::diagnostic::At<String>]| list.iter().map(|at| at.value.as_str().into()).collect();
+            let names =
+                |list: &[crate::diagnostic::At<String>]| list.iter().map(|at| at.value.as_str().into()).collect();
             let entry = Arc::new(Entry {
                 labels: Arc::new(workload.labels.iter().cloned().collect()),
                 classes: classes(names(&workload.data_classes)),
@@ -82,21 +91,37 @@ impl Registry {
                 may_declare: Arc::new([]),
             }),
             declared_bytes: limits.declared_bytes,
+            catalogue: catalogue.iter().map(|class| Box::from(*class)).collect(),
         }
     }
 
     /// What is known of an identity; `declared` is the raw value of the field with which the client narrows its classes.
     pub(crate) fn subject(&self, identity: &Identity, declared: Option<&[u8]>) -> Result<Subject, ClassRefused> {
+        let (entry, labels) = self.entry(identity);
+        let declared = declared.map(|value| entry.declare(value, self.declared_bytes)).transpose()?;
+        Ok(Subject { labels, registered: entry.classes.clone(), declared })
+    }
+
+    /// The same of a client that declares nothing.
+    pub(crate) fn registered(&self, identity: &Identity) -> Subject {
+        let (entry, labels) = self.entry(identity);
+        Subject { labels, registered: entry.classes.clone(), declared: None }
+    }
+
+    /// Whether the bundle has this data class.
+    pub(crate) fn knows_class(&self, name: &str) -> bool {
+        self.catalogue.contains(name)
+    }
+
+    fn entry(&self, identity: &Identity) -> (&Entry, Arc<Labels>) {
         let id = identity.id();
-        let (entry, labels) = match self.exact.get(id) {
+        match self.exact.get(id) {
             Some(entry) => (entry, entry.labels.clone()),
             None => match self.patterns.iter().find_map(|(pattern, entry)| Some((pattern.capture(id)?, entry))) {
                 Some((captures, entry)) => (entry, filled(&entry.labels, &captures)),
                 None => (&self.unregistered, self.unregistered.labels.clone()),
             },
-        };
-        let declared = declared.map(|value| entry.declare(value, self.declared_bytes)).transpose()?;
-        Ok(Subject { labels, registered: entry.classes.clone(), declared })
+        }
     }
 }
 
@@ -131,7 +156,7 @@ fn classes(mut names: Vec<Box<str>>) -> Classes {
     sorted(names)
 }
 
-fn sorted(mut names: Vec<Box<str>>) -> Classes {
+pub(crate) fn sorted(mut names: Vec<Box<str>>) -> Classes {
     names.sort_unstable();
     names.dedup();
     names.into()
@@ -187,7 +212,11 @@ fn check_captures(workload: &Workload, report: &mut Report<'_>) {
                 Piece::Capture(_) | Piece::Text(_) => continue,
             };
             let message = format!("label `{key}`: `{problem}` is not a capture of `{}`", workload.id.value);
-            report.error_help(workload.labels_place, message, "only names that stand in the id as `{name}` can be used");
+            report.error_help(
+                workload.labels_place,
+                message,
+                "only names that stand in the id as `{name}` can be used",
+            );
         }
     }
 }

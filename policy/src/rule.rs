@@ -230,7 +230,10 @@ impl Rule {
         let when = self.when.as_ref().map_or(AttributeSet::EMPTY, |when| when.uses());
         let clauses = [
             (matches!(self.who, Who::Among(_)), Attribute::IdentityId),
-            (matches!(&self.who, Who::Among(list) if list.iter().any(|s| !s.labels.is_empty())), Attribute::IdentityLabels),
+            (
+                matches!(&self.who, Who::Among(list) if list.iter().any(|s| !s.labels.is_empty())),
+                Attribute::IdentityLabels,
+            ),
             (!self.hosts.is_empty(), Attribute::DestinationHost),
             (!self.ports.is_empty(), Attribute::DestinationPort),
             (!self.networks.is_empty(), Attribute::DnsAnswers),

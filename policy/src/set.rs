@@ -7,14 +7,14 @@ use jiff::Timestamp;
 use crate::catalogue::Catalogue;
 use crate::decision::{Nearest, Verdict};
 use crate::document::rules::Enforcement;
-use crate::facts::{Facts, Subject};
+use crate::facts::{Classes, Facts, Subject};
 use crate::host::Host;
 use crate::identity::Identity;
 use crate::index::{Index, RuleId};
 use crate::limits::Limits;
 use crate::nearest::Neighbours;
 use crate::registry::{ClassRefused, Registry};
-use crate::rule::Rule;
+use crate::rule::{Rule, Tier};
 use crate::schema::{Attribute, AttributeSet};
 use crate::trace::Trace;
 
@@ -31,6 +31,7 @@ pub struct PolicySet {
     registry: Registry,
     catalogue: Catalogue,
     uses: AttributeSet,
+    allows_use: AttributeSet,
     /// Ends of allows, sorted.
     ends: Vec<Timestamp>,
     limits: Limits,
@@ -52,13 +53,16 @@ impl PolicySet {
         };
         let mut ends: Vec<Timestamp> = rules.iter().filter_map(|rule| rule.expires).collect();
         ends.sort_unstable();
-        ends.dedup();
         PolicySet {
             bundle: names.0,
             digest: names.1,
             enforced: of(Enforcement::Enforce),
             shadow: of(Enforcement::Shadow),
             neighbours: Neighbours::build(&rules),
+            allows_use: {
+                let allows = rules.iter().filter(|r| r.tier == Tier::Allow && r.enforcement == Enforcement::Enforce);
+                allows.fold(AttributeSet::EMPTY, |all, rule| all.union(rule.uses()))
+            },
             uses: rules.iter().fold(AttributeSet::EMPTY, |all, rule| all.union(rule.uses())),
             rules,
             registry,
@@ -97,6 +101,24 @@ impl PolicySet {
         self.registry.subject(identity, declared)
     }
 
+    /// Labels and data classes of an identity that declares nothing.
+    pub fn registered(&self, identity: &Identity) -> Subject {
+        self.registry.registered(identity)
+    }
+
+    /// A set of data classes by name, each of the catalogue; or the first that is not.
+    pub fn classes<'n>(&self, names: &'n [String]) -> Result<Classes, &'n str> {
+        match names.iter().find(|name| !self.registry.knows_class(name)) {
+            Some(unknown) => Err(unknown),
+            None => Ok(crate::registry::sorted(names.iter().map(|name| name.as_str().into()).collect())),
+        }
+    }
+
+    /// Whether an enforced allow looks at this attribute.
+    pub fn allows_use(&self, attribute: Attribute) -> bool {
+        self.allows_use.contains(attribute)
+    }
+
     /// The tags of a host in the catalogue, sorted.
     pub fn tags(&self, host: &Host) -> Arc<[Box<str>]> {
         self.catalogue.tags(host)
@@ -125,6 +147,12 @@ impl PolicySet {
     /// The first end of a permission after this moment: then decisions can change without a new bundle.
     pub fn next_expiry(&self, after: Timestamp) -> Option<Timestamp> {
         self.ends.get(self.ends.partition_point(|end| *end <= after)).copied()
+    }
+
+    /// How many permissions end after `now` and not after `end`.
+    pub fn expiring(&self, now: Timestamp, end: Timestamp) -> usize {
+        let up_to = |moment: Timestamp| self.ends.partition_point(|at| *at <= moment);
+        up_to(end).saturating_sub(up_to(now))
     }
 
     pub(crate) fn rule(&self, id: RuleId) -> Option<&Rule> {

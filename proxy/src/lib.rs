@@ -3,11 +3,27 @@
 //! Read in this order: [`connection`] is the story of one client, part one; [`passage`] is part two, and the only way
 //! out of the gateway.
 
+mod client;
+
+pub mod connection;
+
+pub mod requests;
+
+pub mod passage;
+
+pub mod refusal;
+
+pub mod explanation;
+
+pub mod reserved;
+
+pub mod peer;
+
+pub mod identity;
+
 pub mod http1;
 
 pub mod client_hello;
-
-pub mod prefixed;
 
 pub mod resolver;
 
@@ -17,8 +33,26 @@ pub mod tunnel;
 
 pub mod forward;
 
+pub mod listener;
+
+pub mod server;
+
+pub mod startup;
+
+pub mod reload;
+
+pub mod operations;
+
+pub mod shutdown;
+
+pub mod policy_store;
+
+pub mod clock;
+
 pub mod evidence;
 
 pub mod metrics;
 
 pub mod admin;
+
+pub mod cli;

@@ -1,1 +1,7 @@
-fn main() {}
+//! The binary `gatepass`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    gatepass::cli::run()
+}

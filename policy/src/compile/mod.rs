@@ -152,7 +152,7 @@ fn build(
     let around =
         Surroundings { classes: classes(&bundle, report), sets: sets(&cidr_sets, now, report), bundle: &bundle, now };
     check_classes(&around, &workloads, report);
-    let registry = Registry::build(workloads, limits, report);
+    let registry = Registry::build(workloads, &around.classes, limits, report);
     let rules = rules_of(&around, &books, report);
     let global = rules.iter().filter(|(rule, _)| matches!(crate::index::keys(rule), crate::index::Keys::Global));
     if let Some((_, place)) = global.into_iter().nth(limits.global_rules) {
@@ -188,7 +188,8 @@ fn rules_of(around: &Surroundings<'_>, books: &[RuleBook], report: &mut Report<'
             if !ids.insert(&raw.id.value) {
                 report.error(raw.id.place, format!("another rule of this file has the id `{}`", raw.id.value));
             }
-            let rule = rules::compile(raw, &rules::Home { id: &book.id.value, owner, scope: scope.as_ref() }, around, report);
+            let rule =
+                rules::compile(raw, &rules::Home { id: &book.id.value, owner, scope: scope.as_ref() }, around, report);
             compiled.extend(rule.map(|rule| (rule, raw.place)));
         }
     }

@@ -98,11 +98,7 @@ fn who(raw: &RawRule, home: &Home<'_>) -> Who {
 type PlacedNetworks = Vec<(IpNet, Place)>;
 
 /// The networks of a rule, and the earliest end of the sets that it names.
-fn networks(
-    raw: &RawRule,
-    around: &Surroundings<'_>,
-    report: &mut Report<'_>,
-) -> (PlacedNetworks, Option<Timestamp>) {
+fn networks(raw: &RawRule, around: &Surroundings<'_>, report: &mut Report<'_>) -> (PlacedNetworks, Option<Timestamp>) {
     let mut found: PlacedNetworks = raw.destinations.cidrs.iter().map(|at| (at.value, at.place)).collect();
     let mut end: Option<Timestamp> = None;
     for name in &raw.destinations.cidr_sets {

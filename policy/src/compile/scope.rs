@@ -107,7 +107,8 @@ impl<'p> CompiledScope<'p> {
             }
             (Reach::Only(_), Action::Deny) if !raw.destinations.hosts.is_empty() => {}
             (Reach::Any, Action::Allow) => {
-                let help = "`destinations: any` does not open private ranges: list the network under `cidrs` of the scope";
+                let help =
+                    "`destinations: any` does not open private ranges: list the network under `cidrs` of the scope";
                 report.error_help(place, format!("`{network}` has addresses that are not public"), help);
             }
             (Reach::Only(_), Action::Allow | Action::Deny) => {

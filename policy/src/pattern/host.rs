@@ -152,8 +152,7 @@ mod tests {
         let names = ["x.test", "*.x.test", "**.x.test", "a.x.test", "*.a.x.test", "**.a.x.test", "b.a.x.test"];
         let expected: [&[usize]; 7] = [&[0], &[1, 3], &[1, 2, 3, 4, 5, 6], &[3], &[4, 6], &[4, 5, 6], &[6]];
         for (outer, wanted) in names.iter().zip(expected) {
-            let got: Vec<usize> =
-                (0..names.len()).filter(|&i| pattern(outer).contains(&pattern(names[i]))).collect();
+            let got: Vec<usize> = (0..names.len()).filter(|&i| pattern(outer).contains(&pattern(names[i]))).collect();
             assert_eq!(got, wanted, "{outer}");
         }
     }
@@ -170,7 +169,8 @@ mod tests {
         ] {
             assert_eq!(HostPattern::parse(text).unwrap_err().1, help, "{text}");
         }
-        for text in ["", "*", "**", "*.", "a*.test", "a.*.test", "*.*.test", "***.x.test", "https://x.test", "x.test:443"]
+        for text in
+            ["", "*", "**", "*.", "a*.test", "a.*.test", "*.*.test", "***.x.test", "https://x.test", "x.test:443"]
         {
             assert!(HostPattern::parse(text).is_err(), "{text}");
         }

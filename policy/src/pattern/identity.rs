@@ -224,10 +224,16 @@ mod tests {
     #[test]
     fn a_pattern_matches_by_segment() {
         for (text, yes, no) in [
-            ("spiffe://c.example/ns/ci/**", &["spiffe://c.example/ns/ci/a", "spiffe://c.example/ns/ci/a/b"][..],
-                &["spiffe://c.example/ns/ci", "spiffe://c.example/ns/ci/", "spiffe://c.example/ns/cia/b"][..]),
-            ("spiffe://c.example/ns/*/sa/x", &["spiffe://c.example/ns/a/sa/x"],
-                &["spiffe://c.example/ns/a/b/sa/x", "spiffe://c.example/ns//sa/x", "spiffe://c.example/ns/a/sa/x/y"]),
+            (
+                "spiffe://c.example/ns/ci/**",
+                &["spiffe://c.example/ns/ci/a", "spiffe://c.example/ns/ci/a/b"][..],
+                &["spiffe://c.example/ns/ci", "spiffe://c.example/ns/ci/", "spiffe://c.example/ns/cia/b"][..],
+            ),
+            (
+                "spiffe://c.example/ns/*/sa/x",
+                &["spiffe://c.example/ns/a/sa/x"],
+                &["spiffe://c.example/ns/a/b/sa/x", "spiffe://c.example/ns//sa/x", "spiffe://c.example/ns/a/sa/x/y"],
+            ),
             ("network:*", &["network:build"], &["token:build", "network:a/b", "network:", "anonymous"]),
             ("anonymous", &["anonymous"], &["anonymous2", "network:anonymous", "token:anonymous"]),
         ] {
@@ -250,10 +256,19 @@ mod tests {
     #[test]
     fn containment_is_never_wider_than_the_pattern() {
         let wide = pattern("spiffe://c.example/ns/payments/**");
-        for inside in ["spiffe://c.example/ns/payments/sa/x", "spiffe://c.example/ns/payments/*", "spiffe://c.example/ns/payments/a/**"] {
+        for inside in [
+            "spiffe://c.example/ns/payments/sa/x",
+            "spiffe://c.example/ns/payments/*",
+            "spiffe://c.example/ns/payments/a/**",
+        ] {
             assert!(wide.contains(&pattern(inside)), "{inside}");
         }
-        for outside in ["spiffe://c.example/ns/payments", "spiffe://c.example/ns/*/sa/x", "spiffe://c.example/ns/**", "token:payments"] {
+        for outside in [
+            "spiffe://c.example/ns/payments",
+            "spiffe://c.example/ns/*/sa/x",
+            "spiffe://c.example/ns/**",
+            "token:payments",
+        ] {
             assert!(!wide.contains(&pattern(outside)), "{outside}");
         }
         assert!(!pattern("spiffe://c.example/**").contains(&pattern("network:c.example/x")));
@@ -272,8 +287,20 @@ mod tests {
     #[test]
     fn half_segments_and_open_trust_domains_are_refused() {
         for text in [
-            "*", "**", "", "build", "spiffe://*/a", "spiffe://**", "spiffe://c/a*", "spiffe://c/**/a", "spiffe://c//a",
-            "spiffe://c/{a}/{a}", "spiffe://c/{}", "spiffe://c/a b", "Network:x", "token:",
+            "*",
+            "**",
+            "",
+            "build",
+            "spiffe://*/a",
+            "spiffe://**",
+            "spiffe://c/a*",
+            "spiffe://c/**/a",
+            "spiffe://c//a",
+            "spiffe://c/{a}/{a}",
+            "spiffe://c/{}",
+            "spiffe://c/a b",
+            "Network:x",
+            "token:",
         ] {
             assert!(IdentityPattern::parse(text).is_err(), "{text}");
         }

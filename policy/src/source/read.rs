@@ -245,7 +245,8 @@ mod tests {
 
     #[test]
     fn text_is_never_coerced() {
-        for yaml in ["no", "yes", "On", "~", "null", "1", "1.5", "0x1f", "1e9", "12:30", "2026-01-01", "+1", ".5", "[a]"]
+        for yaml in
+            ["no", "yes", "On", "~", "null", "1", "1.5", "0x1f", "1e9", "12:30", "2026-01-01", "+1", ".5", "[a]"]
         {
             assert!(with(yaml, text).is_none(), "{yaml}");
         }

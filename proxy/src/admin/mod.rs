@@ -39,6 +39,8 @@ pub struct State {
     pub policy: Box<dyn Fn() -> PolicyView + Send + Sync>,
     /// The live tunnels, as JSON objects.
     pub tunnels: Box<dyn Fn() -> Vec<serde_json::Value> + Send + Sync>,
+    /// Sets the gauges that only grow old, such as the age of the policy; called before every `/metrics`.
+    pub refresh: Box<dyn Fn() + Send + Sync>,
     /// For `/metrics`.
     pub metrics: Arc<Metrics>,
     /// For the recent decisions.

@@ -72,7 +72,11 @@ pub(super) fn route(
     match route {
         Route::Health => Ok(answer(StatusCode::OK, JSON, json!({"status": "ok"}).to_string())),
         Route::Ready => Ok(ready(state)),
-        Route::Metrics => Ok(answer(StatusCode::OK, PROMETHEUS, state.metrics.render())),
+        Route::Metrics => {
+            state.evidence.observe();
+            (state.refresh)();
+            Ok(answer(StatusCode::OK, PROMETHEUS, state.metrics.render()))
+        }
         Route::Policy => Ok(policy(state)),
         Route::Tunnels => Ok(answer(StatusCode::OK, JSON, json!({"tunnels": (state.tunnels)()}).to_string())),
         Route::Decisions => decisions(state, &Query::parse(uri.query().unwrap_or_default())?, limits),

@@ -34,7 +34,6 @@ pub struct Cleared(());
 
 impl Cleared {
     /// To be called in one place: where the verdict on the resolved facts has just turned out not to be a denial.
-    #[cfg_attr(not(test), expect(dead_code, reason = "passage, its one caller, is not in the tree yet"))]
     pub(crate) fn by_decision() -> Cleared {
         Cleared(())
     }

@@ -18,6 +18,10 @@ pub enum Place {
     Body,
 }
 
+/// The attribute by which a store drops duplicates (a batch is sent again when its answer was lost). It is the id, but
+/// `ID/close` on a close, which must not pass for a duplicate of its decision.
+pub const UID: &str = "log.record.uid";
+
 /// One row of the table.
 #[derive(Clone, Copy, Debug)]
 pub struct Field {
@@ -39,7 +43,7 @@ macro_rules! fields {
 fields! {
     "schema" => Attribute("gatepass.schema"), "The version of the record's form.";
     "kind" => EventName, "`decision`, `close` or `policy`.";
-    "id" => Attribute("log.record.uid"), "UUIDv7, the same on a decision and its close.";
+    "id" => Attribute("gatepass.decision.id"), "UUIDv7, the same on a decision and its close.";
     "sequence" => Attribute("gatepass.evidence.sequence"), "Per gateway, without holes.";
     "time" => Time, "The moment, UTC, at most microseconds.";
     "gateway" => Resource("service.instance.id"), "The gateway's name.";

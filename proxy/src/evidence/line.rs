@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use gatepass_policy::decision::Effect;
+use gatepass_policy::decision::{Effect, Reason};
 use jiff::Timestamp;
 
 use super::queue::Item;
@@ -51,16 +51,30 @@ fn decision(record: &DecisionRecord, colour: Colour, into: &mut Vec<u8>) {
         (Outcome::Refused, Effect::Deny | Effect::Allow) => ("DENY", RED),
         (Outcome::Failed, _) => ("FAIL", YELLOW),
     };
-    let why = match (&record.rule, record.outcome) {
-        (Some(rule), Outcome::Admitted) => super::text::clean(&rule.0.path, super::text::NAME_MAX).into_owned(),
-        (Some(_) | None, _) => format!("{}: {}", record.reason.code, record.reason.text),
-    };
-    put(into, record.time, verdict, paint, colour, &format!("{}  {why}", who_and_where(record)), Some(record.id));
+    let what = format!("{:<48}  {}", who_and_where(record), why(record));
+    put(into, record.time, verdict, paint, colour, &what, Some(record.id));
+}
+
+/// The rule, or the reason and what a person would ask next. Who and where stand before it already.
+fn why(record: &DecisionRecord) -> String {
+    let code = record.reason.code;
+    match (code, &record.rule, record.nearest.first()) {
+        (Reason::Allowed, Some(rule), _) => rule.0.path.to_string(),
+        (Reason::NoRule, _, Some(near)) => match near.failed.first() {
+            Some(clause) => format!("{code}, nearest {} ({clause})", near.rule.path),
+            None => format!("{code}, nearest {}", near.rule.path),
+        },
+        (Reason::NoRule, _, None) => code.to_string(),
+        (Reason::Guardrail | Reason::TeamDeny | Reason::RuleExpired | Reason::RuleError, Some(rule), _) => {
+            format!("{code} {}", rule.0.path)
+        }
+        (_, _, _) => format!("{code}: {}", record.reason.text),
+    }
 }
 
 fn close(record: &CloseRecord, label: Option<&str>, colour: Colour, into: &mut Vec<u8>) {
     let mut what = format!(
-        "{}  {} after {}, {} sent, {} received",
+        "{:<48}  {} after {}, {} sent, {} received",
         label.unwrap_or("?"),
         record.ending.as_str(),
         seconds(record.duration_ms),

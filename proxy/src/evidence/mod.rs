@@ -59,6 +59,8 @@ const OWN_ROOM: u32 = 64;
 pub struct Settings {
     /// The gateway's name, on every record.
     pub gateway: Arc<str>,
+    /// Marks every record, where the gateway's address floor is not the one for production.
+    pub floor: Option<FloorMark>,
     /// Standard output, if records go there.
     pub output: Option<Output>,
     /// The collector, if records go there.
@@ -98,7 +100,8 @@ impl Default for Limits {
 /// What every holder of a reservation shares.
 pub(crate) struct Shared {
     gateway: Text,
-    queue: Queue,
+    floor: Option<FloorMark>,
+    queue: Arc<Queue>,
     /// The own room of policy records.
     own: Arc<tokio::sync::Semaphore>,
     recent: Recent,
@@ -138,7 +141,8 @@ impl Evidence {
     pub fn start(settings: Settings, metrics: Arc<Metrics>) -> Result<Evidence, StartError> {
         let shared = Arc::new(Shared {
             gateway: Text::name(&settings.gateway),
-            queue: Queue::new(settings.limits.queue),
+            floor: settings.floor,
+            queue: Arc::new(Queue::new(settings.limits.queue)),
             own: Arc::new(tokio::sync::Semaphore::new(usize::try_from(OWN_ROOM).unwrap_or(usize::MAX))),
             recent: Recent::new(settings.limits.recent),
             metrics,
@@ -149,7 +153,7 @@ impl Evidence {
             Some(otlp) => Some(otlp::start(otlp, &shared, settings.limits)?),
             None => None,
         };
-        writer::start(shared.clone(), settings.output, exporter, settings.limits).map_err(StartError::Thread)?;
+        writer::start(&shared, settings.output, exporter, settings.limits).map_err(StartError::Thread)?;
         Ok(Evidence { shared })
     }
 
@@ -177,7 +181,6 @@ impl Evidence {
         result: PolicyResult,
         error: Option<&str>,
         policy: PolicyRef,
-        floor: Option<FloorMark>,
     ) -> Result<(), Unavailable> {
         let room = self.shared.own.clone().try_acquire_owned().map_err(|_| Unavailable::Full)?;
         let mut record = PolicyRecord {
@@ -187,7 +190,7 @@ impl Evidence {
             sequence: 0,
             time: now,
             gateway: self.shared.gateway.clone(),
-            floor,
+            floor: self.shared.floor,
             result,
             error: error.map(|error| Text::new(error, REASON_MAX)),
             policy,
@@ -196,6 +199,11 @@ impl Evidence {
             record.sequence = sequence;
             Item::Policy(Box::new(record))
         })
+    }
+
+    /// Bring the gauge of the queue up to date, before metrics are rendered.
+    pub fn observe(&self) {
+        self.shared.metrics.evidence_queue.set(f64::from(self.shared.queue.used()));
     }
 
     /// The decisions of the last moments.
@@ -221,6 +229,13 @@ impl Evidence {
     }
 }
 
+/// With the last holder gone nothing more can come: the writer writes what there is, and ends.
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.queue.stop();
+    }
+}
+
 impl Shared {
     /// Stamp, queue and remember a decision; the record comes back where it could not be queued.
     fn decide(
@@ -229,7 +244,7 @@ impl Shared {
         record: DecisionRecord,
         room: OwnedSemaphorePermit,
     ) -> Result<Arc<DecisionRecord>, (Unavailable, Arc<DecisionRecord>)> {
-        let mut record = Arc::new(DecisionRecord { id, gateway: self.gateway.clone(), ..record });
+        let mut record = Arc::new(DecisionRecord { id, gateway: self.gateway.clone(), floor: self.floor, ..record });
         let pushed = self.queue.push(room, |sequence| {
             // Nobody else holds it yet, so nothing is copied.
             Arc::make_mut(&mut record).sequence = sequence;
@@ -261,4 +276,4 @@ impl Shared {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -17,6 +17,8 @@ pub enum Unavailable {
     Output,
     /// The gateway is shutting down.
     Stopped,
+    /// The record that was to be admitted is not an allow: a mistake of the gateway, refused and recorded as such.
+    NotAllowed,
 }
 
 impl fmt::Display for Unavailable {
@@ -25,6 +27,7 @@ impl fmt::Display for Unavailable {
             Unavailable::Full => "the evidence queue is full: records are not written or exported fast enough",
             Unavailable::Output => "standard output does not take records",
             Unavailable::Stopped => "evidence is no longer taken: the gateway is shutting down",
+            Unavailable::NotAllowed => "a decision that is not an allow was to be admitted",
         })
     }
 }
@@ -145,6 +148,10 @@ impl Queue {
         let running = |state: &mut State| state.phase != Phase::Stopped;
         let waited = self.changed.wait_timeout_while(self.lock(), time, running);
         waited.unwrap_or_else(PoisonError::into_inner).0.phase == Phase::Stopped
+    }
+
+    pub fn is_stopped(&self) -> bool {
+        self.lock().phase == Phase::Stopped
     }
 
     /// Refuse new reservations.

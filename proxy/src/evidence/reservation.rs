@@ -16,7 +16,7 @@ use super::Shared;
 use super::queue::{Item, Unavailable};
 use super::record::{CloseRecord, DecisionRecord, SCHEMA};
 use super::text::Text;
-use super::words::{Ending, FloorMark, Outcome};
+use super::words::{Ending, Outcome};
 
 /// Room for one decision and its close. No DNS question without one.
 #[must_use = "a request that holds a reservation ends in `admit` or `refuse`"]
@@ -36,6 +36,18 @@ pub struct Counters {
     pub received: AtomicU64,
 }
 
+impl Counters {
+    /// Bytes delivered from the client to the destination so far.
+    pub fn sent(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
+    }
+
+    /// Bytes delivered from the destination to the client so far.
+    pub fn received(&self) -> u64 {
+        self.received.load(Ordering::Relaxed)
+    }
+}
+
 /// The proof that a permitting decision was recorded. No byte goes upstream without one.
 #[must_use = "an admission ends in `close`"]
 pub struct Admission {
@@ -46,7 +58,6 @@ pub struct Admission {
     counters: Arc<Counters>,
     since: Instant,
     decided: Timestamp,
-    floor: Option<FloorMark>,
     label: Option<Box<str>>,
 }
 
@@ -75,9 +86,15 @@ impl Reservation {
         self.id
     }
 
-    /// Record a permitting decision. Where this fails, nothing may be carried; `record` must say allow and admitted.
+    /// Record a permitting decision. Where this fails, nothing may be carried.
     pub async fn admit(mut self, record: DecisionRecord) -> Result<Admission, Unavailable> {
-        debug_assert!(record.effect == Effect::Allow && record.outcome == Outcome::Admitted, "admits what was refused");
+        match (record.effect, record.outcome) {
+            (Effect::Allow, Outcome::Admitted) => {}
+            (Effect::Allow | Effect::Deny, _) => {
+                self.refuse(record);
+                return Err(Unavailable::NotAllowed);
+            }
+        }
         let Some(mut room) = self.room.take() else { return Err(Unavailable::Stopped) };
         let Some(close_room) = room.split(1) else { return Err(Unavailable::Full) };
         self.shared.queue.available()?;
@@ -88,7 +105,6 @@ impl Reservation {
             counters: Arc::default(),
             since: Instant::now(),
             decided: record.time,
-            floor: record.floor,
             label: self.shared.label(&record),
         };
         self.shared.decide(self.id, record, room).map_err(|(unavailable, _)| unavailable)?;
@@ -98,9 +114,13 @@ impl Reservation {
 
     /// Record that it was refused, or that it failed; returns the record as it was written.
     ///
-    /// This cannot fail: the room is there, and what the gateway refuses needs no proof before the answer.
-    pub fn refuse(mut self, record: DecisionRecord) -> Arc<DecisionRecord> {
-        debug_assert!(record.outcome != Outcome::Admitted, "refuses what was admitted");
+    /// This cannot fail: the room is there, and what the gateway refuses needs no proof before the answer. An allow
+    /// that ends here was not carried, so it is recorded as failed.
+    pub fn refuse(mut self, mut record: DecisionRecord) -> Arc<DecisionRecord> {
+        record.outcome = match (record.outcome, record.effect) {
+            (Outcome::Admitted | Outcome::Failed, Effect::Allow) => Outcome::Failed,
+            (Outcome::Admitted | Outcome::Failed, Effect::Deny) | (Outcome::Refused, _) => Outcome::Refused,
+        };
         let Some(mut room) = self.room.take() else { return Arc::new(record) };
         drop(room.split(1));
         self.shared.refused(self.id, record, room)
@@ -141,7 +161,7 @@ impl Admission {
             sequence: 0,
             time: close.now,
             gateway: self.shared.gateway.clone(),
-            floor: self.floor,
+            floor: self.shared.floor,
             bytes_sent: close.sent,
             bytes_received: close.received,
             duration_ms: u64::try_from(duration.as_millis()).unwrap_or(u64::MAX),

@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use super::line;
 use super::otlp::Exporter;
-use super::queue::{Entry, Item};
+use super::queue::{Entry, Item, Queue};
 use super::{Limits, Shared};
+use crate::metrics::Metrics;
 
 /// Records in one write: some 512 KiB of JSON, so that a burst does not become one huge buffer.
 const BATCH: usize = 512;
@@ -68,18 +69,20 @@ fn unbuffered_stdout() -> io::Result<std::fs::File> {
 }
 
 pub(super) fn start(
-    shared: Arc<Shared>,
+    shared: &Shared,
     output: Option<Output>,
     exporter: Option<Exporter>,
     limits: Limits,
 ) -> io::Result<()> {
-    let writer = Writer { shared, output, exporter, limits };
+    let (queue, metrics) = (shared.queue.clone(), shared.metrics.clone());
+    let writer = Writer { queue, metrics, output, exporter, limits };
     std::thread::Builder::new().name("evidence".into()).spawn(move || writer.run())?;
     Ok(())
 }
 
 struct Writer {
-    shared: Arc<Shared>,
+    queue: Arc<Queue>,
+    metrics: Arc<Metrics>,
     output: Option<Output>,
     exporter: Option<Exporter>,
     limits: Limits,
@@ -89,8 +92,7 @@ impl Writer {
     fn run(mut self) {
         let mut taken = Vec::new();
         let mut bytes = Vec::new();
-        while self.shared.queue.take(&mut taken) {
-            self.shared.metrics.evidence_queue.set(f64::from(self.shared.queue.used()));
+        while self.queue.take(&mut taken) {
             let mut waiting = taken.drain(..);
             loop {
                 let batch: Vec<Entry> = waiting.by_ref().take(BATCH).collect();
@@ -117,17 +119,17 @@ impl Writer {
                 Ok(left) if left.len() < rest.len() => {
                     rest = left;
                     pause = self.limits.retry_first;
-                    if self.shared.queue.set_output_fails(false) {
+                    if self.queue.set_output_fails(false) {
                         alarm("evidence: standard output takes records again");
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 failed => {
-                    if self.shared.queue.set_output_fails(true) {
+                    if self.queue.set_output_fails(true) {
                         let why = failed.err().map_or_else(|| "nothing was taken".into(), |error| error.to_string());
                         alarm(&format!("evidence: standard output fails ({why}); new connections are refused"));
                     }
-                    if self.shared.queue.sleep_unless_stopped(pause) {
+                    if self.queue.sleep_unless_stopped(pause) {
                         return;
                     }
                     pause = next_pause(pause, self.limits.retry_longest);
@@ -138,7 +140,7 @@ impl Writer {
 
     /// To the exporter, where there is one; otherwise the records are out, and their room is free.
     fn hand_on(&self, batch: Vec<Entry>) {
-        self.shared.metrics.evidence_records.increment(u64::try_from(batch.len()).unwrap_or(u64::MAX));
+        self.metrics.evidence_records.increment(u64::try_from(batch.len()).unwrap_or(u64::MAX));
         if let Some(exporter) = &self.exporter {
             for entry in batch {
                 exporter.send(entry);

@@ -28,6 +28,8 @@ pub enum FramingError {
     Both,
     /// `Transfer-Encoding` in HTTP/1.0.
     OldVersion,
+    /// An interim answer with a body (RFC 9112 section 6.3).
+    Interim,
     /// `Connection` is not a list of tokens, or a longer one than the limit.
     Connection,
     /// `Connection` names a field that must not be removed.
@@ -42,6 +44,7 @@ impl FramingError {
             FramingError::TransferEncoding => "Transfer-Encoding is not exactly `chunked`",
             FramingError::Both => "Content-Length and Transfer-Encoding exclude each other",
             FramingError::OldVersion => "HTTP/1.0 has no Transfer-Encoding",
+            FramingError::Interim => "an interim answer has no body",
             FramingError::Connection => "Connection is not a short list of names",
             FramingError::Nominated => "Connection names a field that must not be removed",
         }

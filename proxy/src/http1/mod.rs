@@ -77,7 +77,7 @@ impl fmt::Display for Version {
 }
 
 #[cfg(test)]
-mod corpus_tests;
+pub(crate) mod corpus_tests;
 
 #[cfg(test)]
 mod property_tests;

@@ -84,6 +84,7 @@ impl fmt::Debug for RequestHead {
 }
 
 /// A request line.
+#[derive(Debug)]
 struct Line {
     method: Range<usize>,
     target: Target,
@@ -91,7 +92,7 @@ struct Line {
 }
 
 /// A parser that remembers how far it has read, so that no byte is looked at twice while a head trickles in.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct Parser {
     lines: Lines,
     line: Option<Line>,

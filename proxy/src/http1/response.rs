@@ -45,11 +45,10 @@ impl ResponseHead {
         self.declared.unwrap_or(Framing::UntilClose)
     }
 
-    /// Whether it announces a body that its status cannot have. What follows is then anybody's guess, and the
-    /// connection must not be used again.
+    /// Whether it announces a body that a 204 cannot have. What follows is then anybody's guess, and the connection must
+    /// not be used again.
     pub fn contradicts_itself(&self) -> bool {
-        let declares = !matches!(self.declared, None | Some(Framing::None | Framing::Length(0)));
-        declares && (self.is_interim() || self.status == 204)
+        self.status == 204 && declares_body(self.declared)
     }
 }
 
@@ -95,7 +94,7 @@ impl fmt::Display for ResponseError {
 impl std::error::Error for ResponseError {}
 
 /// A status line.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 struct Line {
     version: Version,
     status: u16,
@@ -103,7 +102,7 @@ struct Line {
 }
 
 /// A parser that remembers how far it has read.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct Parser {
     lines: Lines,
     line: Option<Line>,
@@ -169,8 +168,15 @@ fn status_line(line: &[u8], at: usize) -> Result<Line, ResponseError> {
     Ok(Line { version, status, reason: end - reason.len()..end })
 }
 
+fn declares_body(declared: Option<Framing>) -> bool {
+    !matches!(declared, None | Some(Framing::None | Framing::Length(0)))
+}
+
 fn whole(line: Line, fields: Fields, limits: &Limits) -> Result<ResponseHead, FramingError> {
     let declared = framing::declared(&fields, line.version)?;
+    if line.status < 200 && declares_body(declared) {
+        return Err(FramingError::Interim);
+    }
     let options = framing::options(&fields, limits.fields)?;
     let keep_alive = match line.version {
         Version::Http11 => !options.close,

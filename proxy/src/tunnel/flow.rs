@@ -16,9 +16,9 @@ use tokio::net::TcpStream;
 use super::pipe::Pipe;
 use super::{Pools, Side};
 
-/// Reads in one turn, before the other direction and other tunnels have theirs. Together both directions stay below
-/// the 128 operations after which tokio makes a task wait.
-const ROUNDS: usize = 12;
+/// Reads in one turn, before the other direction and other tunnels have theirs: at most about a millisecond of work.
+/// Together both directions stay below the 128 operations after which tokio makes a task wait.
+const ROUNDS: usize = 4;
 
 /// Below this, moving through a pipe (two calls, and one to learn that the socket is dry) costs more than copying.
 const SMALL: usize = 8 * 1024;

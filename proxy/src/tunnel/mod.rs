@@ -15,7 +15,6 @@ mod pool;
 mod pipe;
 
 use std::pin::pin;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -24,6 +23,9 @@ pub use pool::{PoolLimits, Pools};
 pub use side::Side;
 use tokio::time::{Instant, sleep_until};
 use ways::{Close, Ways};
+
+use crate::evidence::Counters;
+pub use crate::evidence::words::Ending;
 
 /// The two sides of a tunnel, and what was already read from them.
 #[derive(Debug)]
@@ -45,71 +47,6 @@ pub struct Limits {
     pub idle: Duration,
     /// Longest life, counted from the call, if there is such a bound.
     pub max_duration: Option<Duration>,
-}
-
-/// Why a tunnel ended; the values of `ending` in a closing record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Ending {
-    /// The client was the first to end its stream, or reset it.
-    ClientClosed,
-    /// The upstream was the first to end its stream, or reset it.
-    UpstreamClosed,
-    /// No byte for too long.
-    Idle,
-    /// The rule that allowed it expired.
-    Expired,
-    /// A new policy does not allow it.
-    PolicyChanged,
-    /// The break-glass grant that covered it ended.
-    GrantEnded,
-    /// The containment mode does not allow it.
-    ModeChanged,
-    /// It lived as long as it may.
-    MaxDuration,
-    /// The gateway shut down.
-    Drained,
-    /// A limit of its rule was reached.
-    Limit,
-    /// The gateway or the network failed.
-    Error,
-}
-
-impl Ending {
-    /// The spelling in records.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Ending::ClientClosed => "client_closed",
-            Ending::UpstreamClosed => "upstream_closed",
-            Ending::Idle => "idle",
-            Ending::Expired => "expired",
-            Ending::PolicyChanged => "policy_changed",
-            Ending::GrantEnded => "grant_ended",
-            Ending::ModeChanged => "mode_changed",
-            Ending::MaxDuration => "max_duration",
-            Ending::Drained => "drained",
-            Ending::Limit => "limit",
-            Ending::Error => "error",
-        }
-    }
-}
-
-/// Bytes that a tunnel has delivered so far. Owned by the caller, so that they survive a panic or a dropped tunnel.
-#[derive(Debug, Default)]
-pub struct Counters {
-    sent: AtomicU64,
-    received: AtomicU64,
-}
-
-impl Counters {
-    /// Bytes delivered from the client to the upstream.
-    pub fn sent(&self) -> u64 {
-        self.sent.load(Ordering::Relaxed)
-    }
-
-    /// Bytes delivered from the upstream to the client.
-    pub fn received(&self) -> u64 {
-        self.received.load(Ordering::Relaxed)
-    }
 }
 
 /// What came of a tunnel. Both sockets are closed.

@@ -11,12 +11,12 @@ mod linux {
     use std::os::fd::{AsFd, OwnedFd};
 
     use rustix::io::retry_on_intr;
-    use rustix::pipe::{PipeFlags, SpliceFlags, pipe_with, splice};
+    use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice};
     use tokio::io::Interest;
     use tokio::net::TcpStream;
     use tokio::sync::OwnedSemaphorePermit;
 
-    /// Most bytes asked for at once. A pipe holds 16 pieces of what the network brought, usually far less than this.
+    /// Most bytes asked for at once: as large as pipes get without privileges.
     const MOST: usize = 1 << 20;
 
     #[derive(Debug)]
@@ -29,8 +29,10 @@ mod linux {
 
     impl Pipe {
         /// None where the process or the user has no more pipes to give: then one copies.
-        pub(in super::super) fn open(counted: OwnedSemaphorePermit) -> Option<Pipe> {
+        pub(in super::super) fn open(size: usize, counted: OwnedSemaphorePermit) -> Option<Pipe> {
             let (read, write) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK).ok()?;
+            // A smaller pipe is slower, not wrong: a user who has many large ones already gets no more.
+            let _ = fcntl_setpipe_size(&write, size);
             Some(Pipe { read, write, held: 0, _counted: counted })
         }
 
@@ -73,7 +75,7 @@ mod none {
     pub(in super::super) enum Pipe {}
 
     impl Pipe {
-        pub(in super::super) fn open(_counted: OwnedSemaphorePermit) -> Option<Pipe> {
+        pub(in super::super) fn open(_size: usize, _counted: OwnedSemaphorePermit) -> Option<Pipe> {
             None
         }
 

@@ -15,6 +15,9 @@ pub struct PoolLimits {
     pub spare_buffers: usize,
     /// Pipes open at once, two file descriptors each; directions beyond that copy. 0 means never to splice.
     pub pipes: usize,
+    /// Bytes that a pipe may hold. The kernel's own 64 KiB cost more than twice the processor time per byte that
+    /// 1 MiB cost; a user without privileges has 64 MiB for all pipes (`/proc/sys/fs/pipe-user-pages-soft`).
+    pub pipe_size: usize,
     /// Pipes kept for the next tunnel, within `pipes`.
     pub spare_pipes: usize,
 }
@@ -55,7 +58,10 @@ impl Pools {
     /// An empty pipe, unless too many are open or the system gives none.
     pub(super) fn pipe(&self) -> Option<Pipe> {
         let spare = self.pipes.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        spare.or_else(|| Pipe::open(Arc::clone(&self.open_pipes).try_acquire_owned().ok()?))
+        spare.or_else(|| {
+            let counted = Arc::clone(&self.open_pipes).try_acquire_owned().ok()?;
+            Pipe::open(self.limits.pipe_size, counted)
+        })
     }
 
     /// Only an empty pipe is kept: what is left in one belongs to one tunnel and dies with it.

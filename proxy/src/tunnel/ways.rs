@@ -102,6 +102,7 @@ impl Ways {
         }
     }
 
+    /// Whose end an error is. A peer that was lost (a time-out, no route) has not closed.
     fn blame(&self, error: &io::Error, side: Ending) -> Ending {
         match error.kind() {
             ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::BrokenPipe => {

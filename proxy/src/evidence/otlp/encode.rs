@@ -9,7 +9,7 @@ use opentelemetry_proto::tonic::logs::v1::{LogRecord, ResourceLogs, ScopeLogs, S
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use serde_json::Value;
 
-use crate::evidence::fields::{FIELDS, Place};
+use crate::evidence::fields::{FIELDS, Place, UID};
 use crate::evidence::queue::Item;
 use crate::evidence::record::{CloseRecord, DecisionRecord, PolicyRecord};
 use crate::evidence::spelling::microseconds;
@@ -20,6 +20,7 @@ const SCHEMA_URL: &str = "https://opentelemetry.io/schemas/1.44.0";
 
 /// What OTLP wants beside the fields.
 struct Frame {
+    uid: String,
     event_name: &'static str,
     severity: SeverityNumber,
     body: String,
@@ -41,7 +42,7 @@ pub(super) fn log_record(item: &Item) -> LogRecord {
         severity_number: frame.severity.into(),
         severity_text: severity_text(frame.severity).into(),
         body: Some(AnyValue { value: Some(Any::StringValue(frame.body)) }),
-        attributes: attributes(&json),
+        attributes: attributes(frame.uid, &json),
         event_name: frame.event_name.into(),
         ..LogRecord::default()
     }
@@ -80,7 +81,13 @@ fn of_decision(record: &DecisionRecord) -> Frame {
         (Effect::Allow, Outcome::Admitted) => SeverityNumber::Info,
         (Effect::Allow, Outcome::Failed | Outcome::Refused) | (Effect::Deny, _) => SeverityNumber::Warn,
     };
-    Frame { event_name: "gatepass.decision", severity, body: record.reason.text.as_str().to_owned(), time: record.time }
+    Frame {
+        uid: record.id.to_string(),
+        event_name: "gatepass.decision",
+        severity,
+        body: record.reason.text.as_str().to_owned(),
+        time: record.time,
+    }
 }
 
 fn of_close(record: &CloseRecord) -> Frame {
@@ -94,7 +101,13 @@ fn of_close(record: &CloseRecord) -> Frame {
         Ending::Error => SeverityNumber::Error,
     };
     let body = format!("the connection ended: {}", record.ending.as_str());
-    Frame { event_name: "gatepass.connection.closed", severity, body, time: record.time }
+    Frame {
+        uid: format!("{}/close", record.id),
+        event_name: "gatepass.connection.closed",
+        severity,
+        body,
+        time: record.time,
+    }
 }
 
 fn of_policy(record: &PolicyRecord) -> Frame {
@@ -103,7 +116,7 @@ fn of_policy(record: &PolicyRecord) -> Frame {
         PolicyResult::Rejected => ("gatepass.policy.rejected", SeverityNumber::Error),
     };
     let body = format!("the policy {} {} was {}", record.policy.bundle, record.policy.digest, record.result.as_str());
-    Frame { event_name, severity, body, time: record.time }
+    Frame { uid: record.id.to_string(), event_name, severity, body, time: record.time }
 }
 
 fn severity_text(severity: SeverityNumber) -> &'static str {
@@ -115,8 +128,8 @@ fn severity_text(severity: SeverityNumber) -> &'static str {
     }
 }
 
-/// The attributes of a record, in the order of the table.
-pub(super) fn attributes(json: &Value) -> Vec<KeyValue> {
+/// The attributes of a record: its own key, then the fields in the order of the table.
+fn attributes(uid: String, json: &Value) -> Vec<KeyValue> {
     let named = FIELDS.iter().filter_map(|field| {
         let value = field.path.split('.').try_fold(json, |value, key| value.get(key))?;
         match field.place {
@@ -125,7 +138,7 @@ pub(super) fn attributes(json: &Value) -> Vec<KeyValue> {
             Place::Resource(_) | Place::EventName | Place::Time | Place::Body => None,
         }
     });
-    named.collect()
+    std::iter::once(key_value(UID, Any::StringValue(uid))).chain(named).collect()
 }
 
 /// A JSON value as an OTLP value. Null is a value without one.

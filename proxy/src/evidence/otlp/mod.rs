@@ -4,16 +4,17 @@
 //! a batch of which the collector rejected a part as exported.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::logs::v1::LogRecord;
+use opentelemetry_proto::tonic::resource::v1::Resource;
 use prost::Message as _;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
-use super::queue::Entry;
+use super::queue::{Entry, Queue};
 use super::writer::{alarm, next_pause};
 use super::{Limits, OWN_ROOM, Shared};
+use crate::metrics::Metrics;
 use client::Client;
 
 mod client;
@@ -57,29 +58,94 @@ impl Exporter {
     }
 }
 
-/// Start the exporter as a task of the current runtime. It ends when the writer has ended and all is exported.
-pub(super) fn start(settings: Settings, shared: &Arc<Shared>, limits: Limits) -> Result<Exporter, EndpointError> {
+/// Start the exporter as a task of the current runtime. It ends when the writer has ended and all is exported, or
+/// cannot be.
+pub(super) fn start(settings: Settings, shared: &Shared, limits: Limits) -> Result<Exporter, EndpointError> {
     let client = Client::new(&settings)?;
     let places = usize::try_from(limits.queue.saturating_add(OWN_ROOM)).unwrap_or(usize::MAX);
     let (to, from) = mpsc::channel(places.min(tokio::sync::Semaphore::MAX_PERMITS));
-    tokio::spawn(run(client, from, shared.clone(), limits));
+    let sender = Sender {
+        client,
+        resource: encode::resource(shared.gateway.as_str()),
+        queue: shared.queue.clone(),
+        metrics: shared.metrics.clone(),
+        limits,
+    };
+    tokio::spawn(sender.run(from));
     Ok(Exporter { to })
 }
 
-async fn run(mut client: Client, mut from: mpsc::Receiver<Entry>, shared: Arc<Shared>, limits: Limits) {
-    let resource = encode::resource(shared.gateway.as_str());
-    let mut entries = Vec::with_capacity(BATCH_RECORDS);
-    while from.recv_many(&mut entries, BATCH_RECORDS).await > 0 {
-        let mut waiting = entries.drain(..).map(|entry| (encode::log_record(&entry.item), entry.room)).peekable();
-        while waiting.peek().is_some() {
-            let mut batch = Batch::default();
-            while let Some(next) = waiting.next_if(|(record, _)| batch.has_room_for(record)) {
-                batch.add(next);
+/// The exporter's own end.
+struct Sender {
+    client: Client,
+    resource: Resource,
+    queue: Arc<Queue>,
+    metrics: Arc<Metrics>,
+    limits: Limits,
+}
+
+impl Sender {
+    async fn run(mut self, mut from: mpsc::Receiver<Entry>) {
+        let mut entries = Vec::with_capacity(BATCH_RECORDS);
+        while from.recv_many(&mut entries, BATCH_RECORDS).await > 0 {
+            let mut waiting = entries.drain(..).map(|entry| (encode::log_record(&entry.item), entry.room)).peekable();
+            while waiting.peek().is_some() {
+                let mut batch = Batch::default();
+                while let Some(next) = waiting.next_if(|(record, _)| batch.has_room_for(record)) {
+                    batch.add(next);
+                }
+                let request = encode::request(&self.resource, batch.records);
+                self.export(&request, batch.rooms).await;
             }
-            let rooms = batch.rooms;
-            let request = encode::request(&resource, batch.records);
-            export(&mut client, &request, rooms, &shared, limits).await;
         }
+    }
+
+    /// Send a batch until the collector has taken it, or the queue is stopped.
+    async fn export(&mut self, request: &ExportLogsServiceRequest, rooms: Vec<OwnedSemaphorePermit>) {
+        let (mut pause, mut failing) = (self.limits.retry_first, false);
+        loop {
+            match self.once(request).await {
+                Ok(taken) => {
+                    if failing {
+                        alarm("evidence: the collector takes records again");
+                    }
+                    self.count(&taken, rooms.len());
+                    return;
+                }
+                Err(why) => {
+                    self.metrics.evidence_export_failures.increment(1);
+                    if !failing {
+                        alarm(&format!("evidence: the collector does not take records, they wait: {why}"));
+                        failing = true;
+                    }
+                    if self.queue.is_stopped() {
+                        self.metrics.evidence_lost.increment(u64::try_from(rooms.len()).unwrap_or(u64::MAX));
+                        return;
+                    }
+                    tokio::time::sleep(pause).await;
+                    pause = next_pause(pause, self.limits.retry_longest);
+                }
+            }
+        }
+    }
+
+    async fn once(&mut self, request: &ExportLogsServiceRequest) -> Result<Taken, String> {
+        let limit = self.limits.export_timeout;
+        match tokio::time::timeout(limit, self.client.export(request)).await {
+            Ok(answer) => answer,
+            Err(_) => Err(format!("no answer within {limit:?}")),
+        }
+    }
+
+    fn count(&self, taken: &Taken, records: usize) {
+        let mut exported = u64::try_from(records).unwrap_or(u64::MAX);
+        if let Some(rejected) = &taken.rejected {
+            exported = exported.saturating_sub(rejected.records);
+            // OTLP forbids to send these again, so an operator has to know.
+            self.metrics.evidence_rejected.increment(rejected.records);
+            alarm(&format!("evidence: the collector rejected {} records: {}", rejected.records, rejected.why));
+        }
+        self.metrics.evidence_exported.increment(exported);
     }
 }
 
@@ -99,49 +165,6 @@ impl Batch {
         self.bytes += record.encoded_len();
         self.records.push(record);
         self.rooms.push(room);
-    }
-}
-
-/// Send a batch until the collector has taken it.
-async fn export(
-    client: &mut Client,
-    request: &ExportLogsServiceRequest,
-    rooms: Vec<OwnedSemaphorePermit>,
-    shared: &Shared,
-    limits: Limits,
-) {
-    let (mut pause, mut failing) = (limits.retry_first, false);
-    loop {
-        match once(client, request, limits.export_timeout).await {
-            Ok(taken) => {
-                if failing {
-                    alarm("evidence: the collector takes records again");
-                }
-                if let Some(rejected) = taken.rejected {
-                    // OTLP forbids to send these again, so an operator has to know.
-                    shared.metrics.evidence_rejected.increment(rejected.records);
-                    alarm(&format!("evidence: the collector rejected {} records: {}", rejected.records, rejected.why));
-                }
-                shared.metrics.evidence_exported.increment(u64::try_from(rooms.len()).unwrap_or(u64::MAX));
-                return;
-            }
-            Err(why) => {
-                shared.metrics.evidence_export_failures.increment(1);
-                if !failing {
-                    alarm(&format!("evidence: the collector does not take records, they wait: {why}"));
-                    failing = true;
-                }
-                tokio::time::sleep(pause).await;
-                pause = next_pause(pause, limits.retry_longest);
-            }
-        }
-    }
-}
-
-async fn once(client: &mut Client, request: &ExportLogsServiceRequest, limit: Duration) -> Result<Taken, String> {
-    match tokio::time::timeout(limit, client.export(request)).await {
-        Ok(answer) => answer,
-        Err(_) => Err(format!("no answer within {limit:?}")),
     }
 }
 

@@ -19,7 +19,7 @@ use super::*;
 
 mod promises;
 
-mod shape;
+pub(crate) mod shape;
 
 pub(crate) fn rule() -> Arc<RuleInfo> {
     Arc::new(RuleInfo {
@@ -169,7 +169,7 @@ pub(crate) fn limits(queue: u32) -> Limits {
 }
 
 pub(crate) fn settings(output: Option<Output>, queue: u32) -> Settings {
-    Settings { gateway: "gw-1".into(), output, otlp: None, limits: limits(queue) }
+    Settings { gateway: "gw-1".into(), floor: Some(FloorMark::Development), output, otlp: None, limits: limits(queue) }
 }
 
 /// Evidence as JSON lines into a pipe.

@@ -24,6 +24,7 @@ async fn a_decision_and_its_close_bear_one_id_and_consecutive_numbers() {
     for (record, sequence) in records.iter().zip(1..) {
         assert_eq!((&record["id"], &record["sequence"]), (&id.to_string().into(), &Value::from(sequence)));
         assert_eq!(record["gateway"], "gw-1");
+        assert_eq!(record["floor"], "development", "on every record of such a gateway");
     }
     assert_eq!((&records[1]["ending"], &records[1]["bytes_received"]), (&"upstream_closed".into(), &20.into()));
     assert_eq!(id.get_version_num(), 7);
@@ -153,7 +154,7 @@ async fn after_the_flush_nothing_is_promised_and_what_comes_late_is_counted() {
 async fn a_policy_is_recorded_even_when_the_queue_is_full() {
     let (evidence, pipe, lines) = start(PipeState::Blocks, 2);
     let admission = evidence.reserve().unwrap().admit(allowed()).await.unwrap();
-    evidence.policy(facts().now, PolicyResult::Rejected, Some("a.yaml:3:1: no"), policy_ref(), None).unwrap();
+    evidence.policy(facts().now, PolicyResult::Rejected, Some("a.yaml:3:1: no"), policy_ref()).unwrap();
     admission.close(close(Ending::PolicyChanged));
     pipe.set(PipeState::Flows);
     let records = flushed(&evidence, &lines).await;
@@ -179,4 +180,45 @@ async fn recent_decisions_are_found_by_id_and_by_who_was_denied() {
     }
     assert!(recent.by_id(denial.id).is_none(), "the oldest goes");
     assert_eq!(recent.newest(100, |_| true).len(), 16);
+}
+
+#[tokio::test]
+async fn what_is_not_an_allow_is_never_admitted_and_an_allow_that_was_not_carried_is_a_failure() {
+    let (evidence, _pipe, lines) = start(PipeState::Flows, 16);
+    assert_eq!(evidence.reserve().unwrap().admit(denied()).await.err(), Some(Unavailable::NotAllowed));
+    let failed = DecisionRecord::failed(&facts(), None, Reason::DialFailed, "", policy_ref());
+    assert_eq!(evidence.reserve().unwrap().admit(failed).await.err(), Some(Unavailable::NotAllowed));
+    evidence.reserve().unwrap().refuse(allowed());
+    let records = flushed(&evidence, &lines).await;
+    let outcomes: Vec<&Value> = records.iter().map(|record| &record["outcome"]).collect();
+    assert_eq!(outcomes, ["refused", "failed", "failed"]);
+}
+
+#[tokio::test]
+async fn with_the_last_holder_gone_the_writer_writes_what_there_is_and_ends() {
+    let (evidence, pipe, lines) = start(PipeState::Flows, 16);
+    drop(pipe);
+    let admission = evidence.reserve().unwrap().admit(allowed()).await.unwrap();
+    drop(evidence);
+    drop(admission);
+    // The channel ends when the writer has dropped its side.
+    let bytes: Vec<u8> = lines.iter().flatten().collect();
+    assert_eq!(bytes.iter().filter(|byte| **byte == b'\n').count(), 2);
+}
+
+/// Run by hand, optimised: `cargo nextest run -p gatepass --run-ignored only a_hundred_thousand`.
+#[ignore = "measures, and only an optimised build says something"]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_hundred_thousand_records_a_second_are_written() {
+    for (name, format) in [("json", Format::Json), ("text", Format::Text(Colour::Off))] {
+        let output = Output::new(format, Box::new(io::sink()));
+        let evidence = Evidence::start(settings(Some(output), 1 << 18), Arc::new(Metrics::new().unwrap())).unwrap();
+        let (record, begin) = (denied(), std::time::Instant::now());
+        for _ in 0..200_000 {
+            evidence.reserve().unwrap().refuse(record.clone());
+        }
+        let queued = begin.elapsed();
+        assert_eq!(evidence.flush(Duration::from_secs(60)).await, Flushed::All);
+        println!("{name}: queued in {queued:?}, written in {:?}", begin.elapsed());
+    }
 }

@@ -90,7 +90,7 @@ async fn the_table_has_every_field_that_is_written_and_no_other() {
     let unread =
         DecisionRecord::unread(facts().now, peer, "plain", Reason::InvalidRequest, "").with_malformed_target(b"%");
     evidence.reserve().unwrap().refuse(unread);
-    evidence.policy(facts().now, words::PolicyResult::Rejected, Some("no"), policy_ref(), None).unwrap();
+    evidence.policy(facts().now, words::PolicyResult::Rejected, Some("no"), policy_ref()).unwrap();
     let mut written = Vec::new();
     for record in flushed(&evidence, &lines).await {
         paths("", &record, &mut written);
@@ -218,7 +218,7 @@ fn the_readable_line_says_when_what_who_where_why_and_which() {
     assert_eq!(
         String::from_utf8(bytes).unwrap(),
         "2026-11-22T10:00:00.123Z DENY   spiffe://corp.example/ns/payments/sa/checkout → api.stripe.com:443  \
-         no_rule: no rule lets spiffe://corp.example/ns/payments/sa/checkout reach api.stripe.com:443  \
+         no_rule, nearest payments/stripe (destinations.ports: 443 is not in [22])  \
          019a8f3e-1d2c-7b4a-9c1e-2f60a1b3c4d5\n"
     );
     assert_eq!(allowed().outcome, Outcome::Admitted);

@@ -101,6 +101,45 @@ async fn a_cut_resets_both_sides_and_tells_what_had_been_carried() {
 }
 
 #[tokio::test]
+async fn a_cut_in_the_middle_of_a_transfer_stops_it_and_shows_that_it_is_not_whole() {
+    for pools in [POOLS, COPY_ONLY] {
+        let (sender, receiver) = oneshot::channel();
+        let mut world = World::with(LONG, pools, async { receiver.await.unwrap() }).await;
+        let origin = tokio::spawn(async move {
+            let block = vec![7; 1 << 16];
+            while world.origin.write_all(&block).await.is_ok() {}
+        });
+        receive(&mut world.client, 1 << 20).await;
+        sender.send(Ending::GrantEnded).unwrap();
+        let mut rest = Vec::new();
+        assert_eq!(world.client.read_to_end(&mut rest).await.unwrap_err().kind(), ErrorKind::ConnectionReset);
+        let finished = world.carried.await.unwrap();
+        assert_eq!(finished.ending, Ending::GrantEnded);
+        assert!(finished.received >= (1 << 20) + rest.len() as u64);
+        origin.await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_flood_one_way_does_not_hold_up_the_other() {
+    let world = World::new().await;
+    let (mut from_origin, mut to_origin) = world.origin.into_split();
+    let flood = tokio::spawn(async move {
+        let block = vec![7; 1 << 16];
+        while to_origin.write_all(&block).await.is_ok() {}
+    });
+    let (mut from_client, mut to_client) = world.client.into_split();
+    let drain = tokio::spawn(async move { tokio::io::copy(&mut from_client, &mut tokio::io::sink()).await });
+    for _ in 0..20 {
+        to_client.write_all(b"ping").await.unwrap();
+        assert_eq!(receive(&mut from_origin, 4).await, b"ping");
+    }
+    world.carried.abort();
+    flood.await.unwrap();
+    let _ = drain.await.unwrap();
+}
+
+#[tokio::test]
 async fn a_cut_that_is_already_there_lets_no_byte_through() {
     let early = [Bytes::from_static(b"secret"), Bytes::new()];
     let mut world = World::early(LONG, POOLS, std::future::ready(Ending::Expired), early).await;

@@ -18,7 +18,8 @@ use tokio::task::JoinHandle;
 
 use super::*;
 
-const POOLS: PoolLimits = PoolLimits { buffer_size: 32 * 1024, spare_buffers: 8, pipes: 64, spare_pipes: 8 };
+const POOLS: PoolLimits =
+    PoolLimits { buffer_size: 32 * 1024, spare_buffers: 8, pipes: 16, pipe_size: 256 * 1024, spare_pipes: 8 };
 const COPY_ONLY: PoolLimits = PoolLimits { pipes: 0, spare_pipes: 0, ..POOLS };
 /// Long enough never to be the reason that a test ends.
 const LONG: Limits = Limits { idle: Duration::from_secs(3600), max_duration: None };

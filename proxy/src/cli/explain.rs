@@ -1,0 +1,162 @@
+//! `gatepass explain`: decide offline, and show the whole trace.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::Args;
+use gatepass_policy::PolicySet;
+use gatepass_policy::address::Floor;
+use gatepass_policy::decision::Verdict;
+use gatepass_policy::facts::{Facts, Hello, HttpRequest, Protocol, Resolved, Tls};
+use gatepass_policy::host::{Authority, Host};
+use gatepass_policy::identity::Identity;
+use jiff::Timestamp;
+
+use super::Exit;
+use super::style::Paint;
+
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// The bundle: a directory of YAML files.
+    bundle: PathBuf,
+    /// Who asks: `spiffe://…`, `dns:NAME`, `token:NAME`, `network:NAME` or `anonymous`.
+    #[arg(long, value_name = "ID", required_unless_present = "desugar")]
+    from: Option<String>,
+    /// What is asked for.
+    #[arg(long, value_name = "HOST:PORT", required_unless_present = "desugar")]
+    to: Option<String>,
+    /// A data class of the connection, instead of the workload registry's; may be repeated.
+    #[arg(long = "data-class", value_name = "CLASS")]
+    data_classes: Vec<String>,
+    /// An address that DNS answers; may be repeated.
+    #[arg(long = "answer", value_name = "IP")]
+    answers: Vec<IpAddr>,
+    /// The server name in the ClientHello.
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["no_sni", "no_tls"])]
+    sni: Option<String>,
+    /// TLS without a server name.
+    #[arg(long, conflicts_with = "no_tls")]
+    no_sni: bool,
+    /// Not TLS.
+    #[arg(long)]
+    no_tls: bool,
+    /// The method of a plain HTTP request.
+    #[arg(long, requires = "path")]
+    method: Option<String>,
+    /// The path of a plain HTTP request, with its query.
+    #[arg(long, requires = "method")]
+    path: Option<String>,
+    /// Decide at this moment instead of now (RFC 3339, `Z`).
+    #[arg(long, value_name = "TIME")]
+    at: Option<Timestamp>,
+    /// Print the one expression that a rule means, and do nothing else.
+    #[arg(long, value_name = "RULE", conflicts_with_all = ["from", "to"])]
+    desugar: Option<String>,
+    /// The decision and its trace as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(arguments: &Arguments) -> Exit {
+    let now = arguments.at.unwrap_or_else(Timestamp::now);
+    let set = match super::compile_bundle(&arguments.bundle, now) {
+        Ok(set) => set,
+        Err(exit) => return exit,
+    };
+    if let Some(rule) = &arguments.desugar {
+        return desugar(&set, rule);
+    }
+    let facts = match facts(arguments, &set, now) {
+        Ok(facts) => facts,
+        Err(problem) => {
+            eprintln!("error: {problem}");
+            return Exit::Usage;
+        }
+    };
+    let verdict = set.decide(&facts);
+    let trace = set.trace(&facts);
+    if arguments.json {
+        println!("{}", super::answers::json(&facts, &verdict, &trace, &set));
+    } else {
+        print!("{}", super::answers::text(&facts, &verdict, &trace, &set, Paint::stdout()));
+    }
+    match verdict {
+        Verdict::Allow(_) => Exit::Yes,
+        Verdict::Deny(_) | Verdict::Pending(_) => Exit::No,
+    }
+}
+
+fn desugar(set: &PolicySet, rule: &str) -> Exit {
+    match set.desugar(rule) {
+        Some(expression) => {
+            println!("{expression}");
+            Exit::Yes
+        }
+        None => {
+            eprintln!("error: the bundle has no rule `{rule}`; a rule is named `<document id>/<rule id>`");
+            Exit::Usage
+        }
+    }
+}
+
+fn facts(arguments: &Arguments, set: &PolicySet, now: Timestamp) -> Result<Facts, String> {
+    let from = arguments.from.as_deref().unwrap_or_default();
+    let to = arguments.to.as_deref().unwrap_or_default();
+    let destination = Authority::parse(to.as_bytes()).map_err(|why| format!("`--to {to}`: {why}"))?;
+    let identity = Identity::named(from);
+    let mut subject = set.registered(&identity);
+    if !arguments.data_classes.is_empty() {
+        subject.registered = set
+            .classes(&arguments.data_classes)
+            .map_err(|class| format!("`--data-class {class}`: the bundle has no such data class"))?;
+    }
+    let protocol = if arguments.method.is_some() { Protocol::Http } else { Protocol::Connect };
+    Ok(Facts {
+        now,
+        source: None,
+        listener: None,
+        identity,
+        subject,
+        tags: set.tags(&destination.host),
+        resolved: resolved(&arguments.answers, &destination.host),
+        destination,
+        protocol,
+        request: request(arguments),
+        floor: Arc::new(Floor::default()),
+        tls: tls(arguments, protocol),
+    })
+}
+
+/// A literal is its own answer; a name without `--answer` stays unresolved.
+fn resolved(answers: &[IpAddr], host: &Host) -> Option<Resolved> {
+    let mut addresses: Vec<IpAddr> = answers.iter().map(|ip| gatepass_policy::address::unmap(*ip)).collect();
+    addresses.extend(host.ip());
+    let known = !addresses.is_empty();
+    known.then(|| Resolved { answers: addresses, cname: Vec::new(), min_ttl: 0, secure: false })
+}
+
+fn tls(arguments: &Arguments, protocol: Protocol) -> Option<Tls> {
+    if protocol == Protocol::Http || arguments.no_tls {
+        return Some(Tls::Absent);
+    }
+    let versions = vec!["1.3".to_owned(), "1.2".to_owned()];
+    if let Some(sni) = &arguments.sni {
+        // As the gateway reads it: canonical where it is a host name, as sent otherwise.
+        let sni = Host::parse(sni.as_bytes()).map_or_else(|_| sni.clone(), |host| host.to_text().into_owned());
+        return Some(Tls::Hello(Hello { sni: Some(sni), versions, ..Hello::default() }));
+    }
+    arguments.no_sni.then(|| Tls::Hello(Hello { sni: None, versions, ..Hello::default() }))
+}
+
+fn request(arguments: &Arguments) -> Option<HttpRequest> {
+    let (method, target) = (arguments.method.clone()?, arguments.path.clone()?);
+    let (path, query) = target.split_once('?').unwrap_or((&target, ""));
+    Some(HttpRequest {
+        method,
+        path: path.to_owned(),
+        query: query.to_owned(),
+        headers: std::collections::BTreeMap::new(),
+        content_length: Some(0),
+    })
+}

@@ -1,0 +1,98 @@
+//! The command line: one binary, a file per command, exit codes in one enum.
+
+mod exit;
+
+mod serve;
+
+mod quickstart;
+
+mod demo;
+
+mod check;
+
+mod explain;
+
+mod why;
+
+mod ask;
+
+mod answers;
+
+mod certs;
+
+mod style;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use gatepass_config::limits::Limits;
+use gatepass_policy::PolicySet;
+use gatepass_policy::source::SourceFile;
+
+pub use exit::Exit;
+
+/// Egress forward proxy with a policy engine: every connection decided, explained and recorded.
+#[derive(Debug, Parser)]
+#[command(name = "gatepass", version, disable_help_subcommand = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the gateway; without a configuration, the quickstart.
+    Serve(serve::Arguments),
+    /// The guided tour, offline: a throw-away CA, an origin and a gateway on loopback, a scene per capability.
+    Demo(demo::Arguments),
+    /// Compile a bundle and report everything that is wrong with it.
+    Check(check::Arguments),
+    /// Decide offline, and show why.
+    Explain(explain::Arguments),
+    /// Ask a running gateway why the caller was denied.
+    Why(why::Arguments),
+    /// Certificates.
+    #[command(subcommand)]
+    Certs(certs::Command),
+}
+
+/// Parse the arguments, run the command, and say how it ended.
+pub fn run() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let _ = error.print();
+            return if error.use_stderr() { Exit::Usage.into() } else { Exit::Yes.into() };
+        }
+    };
+    let exit = match arguments.command {
+        None => serve::run(&serve::Arguments::default()),
+        Some(Command::Serve(arguments)) => serve::run(&arguments),
+        Some(Command::Demo(arguments)) => demo::run(&arguments),
+        Some(Command::Check(arguments)) => check::run(&arguments),
+        Some(Command::Explain(arguments)) => explain::run(&arguments),
+        Some(Command::Why(arguments)) => why::run(&arguments),
+        Some(Command::Certs(command)) => certs::run(command),
+    };
+    exit.into()
+}
+
+/// Read a bundle, or say what is wrong and how the command ends.
+fn read_bundle(directory: &std::path::Path) -> Result<Vec<SourceFile>, Exit> {
+    gatepass_config::bundle::read(directory, &Limits::default()).map_err(|problems| {
+        eprint!("{problems}");
+        Exit::Failed
+    })
+}
+
+/// Read and compile a bundle, or say what is wrong and how the command ends.
+fn compile_bundle(directory: &std::path::Path, now: jiff::Timestamp) -> Result<PolicySet, Exit> {
+    let files = read_bundle(directory)?;
+    match gatepass_policy::compile(&files, now) {
+        Ok(compiled) => Ok(compiled.set),
+        Err(diagnostics) => {
+            diagnostics.iter().for_each(|diagnostic| eprintln!("{diagnostic}"));
+            Err(Exit::No)
+        }
+    }
+}

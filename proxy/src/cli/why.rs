@@ -1,0 +1,90 @@
+//! `gatepass why`: why the caller was denied, asked of the gateway itself with the caller's own identity.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::Exit;
+use super::ask::{self, Authentication, Place};
+
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// A decision id, or a host; without either, the caller's last denial.
+    what: Option<String>,
+    /// The gateway, as a proxy URL; credentials may stand in it.
+    #[arg(long, env = "HTTPS_PROXY", value_name = "URL")]
+    proxy: Option<String>,
+    /// Ask the admin API instead, as an operator, for anyone's decision.
+    #[arg(long, env = "GATEPASS_ADMIN", value_name = "URL")]
+    admin: Option<String>,
+    /// The operator's token.
+    #[arg(long, env = "GATEPASS_TOKEN", value_name = "TOKEN", hide_env_values = true)]
+    token: Option<String>,
+    /// The client certificate to show to the gateway.
+    #[arg(long, value_name = "FILE", requires = "key")]
+    cert: Option<PathBuf>,
+    /// Its key.
+    #[arg(long, value_name = "FILE", requires = "cert")]
+    key: Option<PathBuf>,
+    /// Whom to trust as the gateway, for an `https` proxy.
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
+    /// The answer as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(arguments: &Arguments) -> Exit {
+    let question = match question(arguments) {
+        Ok(question) => question,
+        Err(problem) => {
+            eprintln!("error: {problem}");
+            return Exit::Usage;
+        }
+    };
+    match ask::ask(&question) {
+        Ok(answer) => {
+            print!("{}", answer.body);
+            if answer.status == 200 { Exit::Yes } else { Exit::No }
+        }
+        Err(problem) => {
+            eprintln!("error: {problem}");
+            Exit::Failed
+        }
+    }
+}
+
+fn question(arguments: &Arguments) -> Result<ask::Question, String> {
+    let what = arguments.what.as_deref().unwrap_or_default();
+    if what.bytes().any(|b| !(b.is_ascii_alphanumeric() || b"-._:[]".contains(&b))) {
+        return Err(format!("`{what}` is neither a decision id nor a host"));
+    }
+    let id = uuid::Uuid::try_parse(what).is_ok();
+    let authentication = Authentication {
+        certificate: arguments.cert.clone().zip(arguments.key.clone()),
+        ca: arguments.ca.clone(),
+        token: arguments.token.clone(),
+    };
+    let (place, path) = match (&arguments.admin, &arguments.proxy) {
+        (Some(admin), _) => {
+            let path = match (what, id) {
+                ("", _) => "/v1/decisions?effect=deny&limit=1".to_owned(),
+                (id, true) => format!("/v1/decisions/{id}"),
+                (host, false) => format!("/v1/decisions?effect=deny&limit=1&host={host}"),
+            };
+            (Place::Admin(admin.clone()), path)
+        }
+        (None, Some(proxy)) => {
+            let path = match (what, id) {
+                ("", _) => "/".to_owned(),
+                (id, true) => format!("/{id}"),
+                (host, false) => format!("/?host={host}"),
+            };
+            (Place::Proxy(proxy.clone()), path)
+        }
+        (None, None) => {
+            return Err("which gateway? set HTTPS_PROXY or pass `--proxy http://HOST:PORT`".to_owned());
+        }
+    };
+    Ok(ask::Question { place, path, authentication, json: arguments.json })
+}

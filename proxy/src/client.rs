@@ -1,0 +1,104 @@
+//! A client connection, plain or inside TLS: from here on there is no difference, save that two bare sockets can be
+//! spliced.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
+
+/// How much of what a refused client still sends is thrown away, and for how long: closing over unread bytes would
+/// reset the connection and could take the answer with it (RFC 9112 section 9.6).
+const DISCARD_MAX: usize = 64 * 1024;
+const DISCARD_FOR: Duration = Duration::from_secs(1);
+
+/// The client's side of a connection.
+#[derive(Debug)]
+pub enum Client {
+    /// A bare socket.
+    Plain(TcpStream),
+    /// Inside TLS.
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl Client {
+    /// Say the last thing and close so that it arrives.
+    pub async fn farewell(mut self, last: &[u8]) {
+        if self.write_all(last).await.is_err() || self.shutdown().await.is_err() {
+            return;
+        }
+        let discard = async {
+            let mut left = DISCARD_MAX;
+            let mut waste = [0u8; 2048];
+            while left > 0 {
+                match self.read(&mut waste).await {
+                    Ok(0) | Err(_) => return,
+                    Ok(n) => left = left.saturating_sub(n),
+                }
+            }
+        };
+        let _ = tokio::time::timeout(DISCARD_FOR, discard).await;
+    }
+}
+
+impl AsyncRead for Client {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Client::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
+            Client::Tls(stream) => Pin::new(stream.as_mut()).poll_read(cx, buf),
+        }
+    }
+}
+
+impl AsyncWrite for Client {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Client::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
+            Client::Tls(stream) => Pin::new(stream.as_mut()).poll_write(cx, buf),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Client::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+            Client::Tls(stream) => Pin::new(stream.as_mut()).poll_write_vectored(cx, bufs),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match self {
+            Client::Plain(stream) => stream.is_write_vectored(),
+            Client::Tls(stream) => stream.is_write_vectored(),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Client::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Client::Tls(stream) => Pin::new(stream.as_mut()).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Client::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Client::Tls(stream) => Pin::new(stream.as_mut()).poll_shutdown(cx),
+        }
+    }
+}
+
+impl From<Client> for crate::tunnel::Side {
+    fn from(client: Client) -> crate::tunnel::Side {
+        match client {
+            Client::Plain(stream) => stream.into(),
+            Client::Tls(stream) => (*stream).into(),
+        }
+    }
+}

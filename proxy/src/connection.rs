@@ -1,0 +1,247 @@
+//! The story of one client connection, part one: read a head, turn it into an intent, and hand it to [`passage`].
+//!
+//! CONNECT ends the conversation, whatever becomes of it: a tunnel takes the connection over, and after a refusal
+//! nothing that follows is read as a request. Plain HTTP goes on with the next head.
+
+use std::time::Duration;
+
+use bytes::BytesMut;
+use gatepass_policy::decision::Reason;
+use gatepass_policy::facts::{Protocol, Tls};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::{Instant, timeout_at};
+
+use crate::client::Client;
+use crate::client_hello::{self, Outcome as Hello};
+use crate::evidence::words::Ending;
+use crate::evidence::{Admission, Close};
+use crate::forward::{Counts, Upstream};
+use crate::http1::{RequestHead, Target, request};
+use crate::passage::{self, Admitted, NameFault, Passage, Refused};
+use crate::peer::Peer;
+use crate::refusal::{After, Body, Form, Refusal};
+use crate::requests::{self, form_of, intent};
+use crate::server::Shared;
+use crate::shutdown::{Drain, Phase};
+use crate::tunnel::{self, Tunnel};
+
+/// Bytes that a head usually fits in.
+const HEAD_USUAL: usize = 2048;
+
+/// One client connection, with what was read of it and not used yet.
+pub struct Conversation {
+    /// The connection.
+    pub client: Client,
+    /// Bytes read and not used yet.
+    pub buffer: BytesMut,
+    /// Who is at the other end.
+    pub peer: Peer,
+    /// The gateway's own end.
+    pub drain: Drain,
+}
+
+/// Whether the conversation goes on after a request.
+pub enum Next {
+    /// With another head.
+    Head(Box<Conversation>),
+    /// It does not.
+    End,
+}
+
+/// Serve one client until it leaves, is refused for good, or the gateway ends.
+pub async fn serve(client: Client, peer: Peer, shared: std::sync::Arc<Shared>, drain: Drain) {
+    let mut conversation = Box::new(Conversation { client, buffer: BytesMut::new(), peer, drain });
+    let mut patience = shared.limits.head_timeout;
+    loop {
+        let head = match read_head(&mut conversation, patience, &shared).await {
+            Heard::Head(head) => *head,
+            Heard::Nothing => return,
+            Heard::Malformed(status, text) => {
+                let refusal = passage::malformed(&conversation.peer, status, text, &shared);
+                if status.is_none() {
+                    return conversation.client.farewell(b"").await;
+                }
+                return conversation.client.farewell(&refusal.response(Form::Text, After::Close, Body::Sent)).await;
+            }
+        };
+        let next = match &head.target {
+            Target::Connect(_) => return Box::pin(connect(conversation, head, &shared)).await,
+            Target::Absolute { .. } => Box::pin(requests::serve(conversation, head, &shared)).await,
+        };
+        match next {
+            Next::Head(same) => conversation = same,
+            Next::End => return,
+        }
+        patience = shared.limits.keep_alive_timeout;
+    }
+}
+
+enum Heard {
+    Head(Box<RequestHead>),
+    /// The client left, or the gateway is draining: between requests there is nothing to answer.
+    Nothing,
+    /// Not a head; without a status it is not even HTTP, and closed without an answer.
+    Malformed(Option<u16>, &'static str),
+}
+
+async fn read_head(conversation: &mut Conversation, patience: Duration, shared: &Shared) -> Heard {
+    let Conversation { client, buffer, drain, .. } = conversation;
+    // The first byte may be long in coming on a kept connection; the rest of a head may not.
+    let mut deadline = Instant::now() + if buffer.is_empty() { patience } else { shared.limits.head_timeout };
+    let mut parser = request::Parser::default();
+    loop {
+        match parser.parse(buffer, &shared.head) {
+            Err(error) => return Heard::Malformed(error.status(), error.text()),
+            Ok(Some((head, consumed))) => {
+                let _ = buffer.split_to(consumed);
+                return Heard::Head(Box::new(head));
+            }
+            Ok(None) => {}
+        }
+        let began = !buffer.is_empty();
+        buffer.reserve(HEAD_USUAL);
+        let read = tokio::select! {
+            read = timeout_at(deadline, client.read_buf(buffer)) => read,
+            () = drain.reached(Phase::Draining), if !began => return Heard::Nothing,
+        };
+        match read {
+            Ok(Ok(n)) if n > 0 => {
+                if !began {
+                    deadline = deadline.min(Instant::now() + shared.limits.head_timeout);
+                }
+            }
+            Err(_) if began => return Heard::Malformed(Some(408), "the request head did not arrive in time"),
+            Ok(_) if !buffer.iter().all(|b| matches!(b, b'\r' | b'\n')) => {
+                return Heard::Malformed(Some(400), "the connection ended inside a request head");
+            }
+            Ok(_) | Err(_) => return Heard::Nothing,
+        }
+    }
+}
+
+/// Carry one tunnel, or refuse it.
+async fn connect(conversation: Box<Conversation>, head: RequestHead, shared: &Shared) {
+    let Conversation { client, buffer, peer, drain } = *conversation;
+    let form = form_of(&head);
+    let opened = match passage::clear(&peer, intent(&head, Protocol::Connect), shared).await {
+        Ok(clearance) => clearance.dial().await,
+        Err(refusal) => Err(refusal),
+    };
+    match opened {
+        Err(refusal) => client.farewell(&refusal.response(form, After::Close, Body::Sent)).await,
+        Ok(passage) if passage.awaits_hello() => judge_hello(client, buffer, passage, drain, shared).await,
+        Ok(passage) => match passage.admit(None).await {
+            Err(Refused { refusal, .. }) => client.farewell(&refusal.response(form, After::Close, Body::Sent)).await,
+            Ok(admitted) => {
+                let mut client = client;
+                let answer = established(&admitted.admission.id());
+                match client.write_all(answer.as_bytes()).await {
+                    Ok(()) => carry(client, buffer, admitted, drain, shared).await,
+                    Err(_) => close(admitted.admission, Counts::default(), Ending::ClientClosed, shared),
+                }
+            }
+        },
+    }
+}
+
+/// 200, the ClientHello, the last stage. No byte of the client's goes upstream before that.
+async fn judge_hello(mut client: Client, mut buffer: BytesMut, passage: Passage<'_>, drain: Drain, shared: &Shared) {
+    if client.write_all(established(&passage.id()).as_bytes()).await.is_err() {
+        drop(passage.refuse(Reason::HelloTimeout, "the client left before the tunnel was open"));
+        return;
+    }
+    let read = client_hello::read(&mut client, &mut buffer, &shared.hello).await;
+    let (tls, speaks_tls) = match read {
+        Ok(Hello::Hello(hello)) => (Tls::Hello(hello), true),
+        Ok(Hello::NotTls) => (Tls::Absent, false),
+        // A client that ends its side without a byte will never send TLS, and may still want to listen.
+        Ok(Hello::Closed) if buffer.is_empty() => (Tls::Absent, false),
+        Ok(Hello::SilentTimeout) if passage.silence_is_a_fact() => (Tls::Absent, false),
+        Ok(Hello::SilentTimeout) => {
+            let refusal = passage.refuse(Reason::HelloTimeout, "no TLS ClientHello came in time");
+            return hang_up(client, &refusal, false, NameFault::None).await;
+        }
+        Ok(Hello::PartialTimeout) => {
+            let refusal = passage.refuse(Reason::HelloTimeout, "the TLS ClientHello was not complete in time");
+            return hang_up(client, &refusal, true, NameFault::None).await;
+        }
+        Ok(Hello::Closed) | Err(_) => {
+            drop(passage.refuse(Reason::HelloInvalid, "the connection ended inside the TLS ClientHello"));
+            return;
+        }
+        Ok(Hello::Invalid(why)) => {
+            let refusal = passage.refuse(Reason::HelloInvalid, why);
+            return hang_up(client, &refusal, true, NameFault::None).await;
+        }
+    };
+    match passage.admit(Some(tls)).await {
+        Err(Refused { refusal, name }) => hang_up(client, &refusal, speaks_tls, name).await,
+        Ok(admitted) => carry(client, buffer, admitted, drain, shared).await,
+    }
+}
+
+/// After the 200 only TLS can still say why; anything else is closed.
+async fn hang_up(client: Client, refusal: &Refusal, speaks_tls: bool, name: NameFault) {
+    if speaks_tls {
+        let alert = refusal.alert(name == NameFault::Disagrees);
+        client.farewell(&client_hello::alert(alert)).await;
+    } else {
+        client.farewell(b"").await;
+    }
+}
+
+/// Bytes both ways until one of the endings, and the closing record.
+async fn carry(client: Client, early: BytesMut, admitted: Admitted, drain: Drain, shared: &Shared) {
+    let Admitted { admission, upstream, .. } = admitted;
+    let tunnel = Tunnel {
+        client: client.into(),
+        upstream: upstream.into(),
+        from_client: early.freeze(),
+        from_upstream: bytes::Bytes::new(),
+    };
+    run(tunnel, admission, Counts::default(), drain, shared).await;
+}
+
+/// After `101 Switching Protocols` a forwarded connection is a tunnel like any other.
+pub async fn carry_upgrade(
+    conversation: Box<Conversation>,
+    upstream: Upstream,
+    admission: Admission,
+    before: Counts,
+    shared: &Shared,
+) {
+    let Conversation { client, buffer, drain, .. } = *conversation;
+    let (stream, from_upstream) = upstream.into_parts();
+    let tunnel = Tunnel {
+        client: client.into(),
+        upstream: stream.into(),
+        from_client: buffer.freeze(),
+        from_upstream: from_upstream.freeze(),
+    };
+    run(tunnel, admission, before, drain, shared).await;
+}
+
+async fn run(tunnel: Tunnel, admission: Admission, before: Counts, mut drain: Drain, shared: &Shared) {
+    let counters = admission.counters();
+    let cut = async {
+        drain.reached(Phase::Ended).await;
+        Ending::Drained
+    };
+    shared.metrics.tunnels.increment(1.0);
+    let finished = tunnel::carry(tunnel, &shared.tunnel, &shared.pools, &counters, cut).await;
+    shared.metrics.tunnels.decrement(1.0);
+    let counts = Counts { sent: before.sent + finished.sent, received: before.received + finished.received };
+    close(admission, counts, finished.ending, shared);
+}
+
+/// The closing record, and the bytes in the metrics.
+pub fn close(admission: Admission, counts: Counts, ending: Ending, shared: &Shared) {
+    shared.metrics.transmitted.increment(counts.sent);
+    shared.metrics.received.increment(counts.received);
+    let now = shared.clock.now();
+    admission.close(Close { now, sent: counts.sent, received: counts.received, ending, cut_by: None });
+}
+
+fn established(id: &uuid::Uuid) -> String {
+    format!("HTTP/1.1 200 Connection established\r\nProxy-Status: gatepass\r\nGatepass-Decision: {id}\r\n\r\n")
+}

@@ -1,0 +1,56 @@
+//! A record as a person wants to read it: the verdict, the sentence, what came nearest. One form for the body of a
+//! refusal and for the answer to `why`.
+
+use std::fmt::Write as _;
+
+use gatepass_policy::decision::Effect;
+
+use crate::evidence::DecisionRecord;
+use crate::evidence::words::Outcome;
+
+/// Several lines, each ended.
+pub fn explain(record: &DecisionRecord) -> String {
+    let verdict = match (record.effect, record.outcome) {
+        (Effect::Deny, _) => "DENY",
+        (Effect::Allow, Outcome::Failed) => "FAIL",
+        (Effect::Allow, Outcome::Admitted | Outcome::Refused) => "ALLOW",
+    };
+    let who = record.identity.as_ref().map_or("?", |who| who.id.as_str());
+    let mut text = format!("{verdict:<5} {who} -> {}", whither(record));
+    let _ =
+        write!(text, "   at {}   {}   {}\n      {}\n", record.stage, record.reason.code, record.id, record.reason.text);
+    if let Some(rule) = &record.rule {
+        let _ = writeln!(text, "  rule     {}{}", rule.0.path, answerable(&rule.0.owner, rule.0.expires));
+    }
+    for near in &record.nearest {
+        let _ = writeln!(text, "  nearest  {}{}", near.rule.path, answerable(&near.rule.owner, near.rule.expires));
+        for failed in &near.failed {
+            let _ = writeln!(text, "           {failed}");
+        }
+    }
+    if !record.shadow.is_empty() {
+        for shadow in &record.shadow {
+            let _ = writeln!(text, "  shadow   {} would have said {}", shadow.rule, shadow.effect.as_str());
+        }
+    }
+    text
+}
+
+/// `host:port`, as far as it could be read.
+pub fn whither(record: &DecisionRecord) -> String {
+    let Some(destination) = &record.destination else { return "?".to_owned() };
+    match (&destination.host, destination.port, &destination.text) {
+        (Some(host), Some(port), _) if host.as_str().contains(':') => format!("[{host}]:{port}"),
+        (Some(host), Some(port), _) => format!("{host}:{port}"),
+        (Some(host), None, _) => host.to_string(),
+        (None, _, Some(text)) => text.to_string(),
+        (None, _, None) => "?".to_owned(),
+    }
+}
+
+fn answerable(owner: &str, expires: Option<jiff::Timestamp>) -> String {
+    match expires {
+        Some(expires) => format!(" ({owner}, until {expires})"),
+        None => format!(" ({owner})"),
+    }
+}

@@ -1,0 +1,165 @@
+//! One request and its answer: both directions at once, in one future.
+
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::BytesMut;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::{Instant, Sleep};
+
+use super::download::Download;
+use super::failure::{Answered, Failure, Fault, Retry};
+use super::upload::Upload;
+use super::upstream::{Upstream, Use};
+use super::{Counts, Limits};
+use crate::http1::{Framing, Kind, RequestHead};
+
+/// An exchange that ended well. The upstream knows by itself whether it may be used again: give it to the pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Exchange {
+    /// The final status.
+    pub status: u16,
+    /// What becomes of the client's connection.
+    pub next: Next,
+}
+
+/// What becomes of the client's connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// It can carry another request; the buffer may hold its beginning.
+    Another,
+    /// It ends here; the client was told so where HTTP has a way to.
+    Close,
+    /// The protocol was switched: from here on it is bytes. What the buffer holds belongs to the upstream, and what
+    /// [`Upstream::into_parts`] gives belongs to the client.
+    Tunnel,
+}
+
+/// Carry one request, whose head was read and permitted, and its answer.
+///
+/// `buffer` holds what was read from the client after the head; what is left of it after the request belongs to the
+/// next one. Memory is bounded by four times `limits.buffer` and the limits of heads. Dropping the future is safe: the
+/// upstream is then not fit for the pool, and the client must be closed.
+pub async fn exchange<C: AsyncRead + AsyncWrite + Unpin>(
+    client: &mut C,
+    buffer: &mut BytesMut,
+    head: &RequestHead,
+    upstream: &mut Upstream,
+    limits: &Limits,
+    counts: &mut Counts,
+) -> Result<Exchange, Failure> {
+    let reused = upstream.fit == Use::Again;
+    // Until this exchange has ended well, this connection is of no use to another one.
+    upstream.fit = Use::Spoilt;
+    upstream.to_upstream.clear(usize::MAX);
+    upstream.to_client.clear(usize::MAX);
+    let started = Instant::now();
+    let mut run = Run {
+        upload: Upload::begin(head, limits, upstream),
+        download: Download::new(),
+        client,
+        buffer,
+        head,
+        upstream,
+        limits,
+        counts,
+        moved: Moved::Yes,
+        deadline: started,
+    };
+    let mut timer = pin!(tokio::time::sleep_until(started + limits.idle.min(limits.response_head)));
+    match std::future::poll_fn(|cx| run.poll(cx, timer.as_mut())).await {
+        Ok(()) => Ok(run.end()),
+        Err(fault) => {
+            let answered = if run.upstream.to_client.is_cut() { Answered::Begun } else { run.download.answered };
+            run.upstream.to_client.clear(usize::MAX);
+            Err(Failure { fault, answered, retry: retry(fault, &run, reused) })
+        }
+    }
+}
+
+/// Whether bytes have moved since the last look at the clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Moved {
+    Yes,
+    No,
+}
+
+/// Everything that one exchange has in hand.
+pub(super) struct Run<'a, C> {
+    pub(super) client: &'a mut C,
+    pub(super) buffer: &'a mut BytesMut,
+    pub(super) head: &'a RequestHead,
+    pub(super) upstream: &'a mut Upstream,
+    pub(super) limits: &'a Limits,
+    pub(super) counts: &'a mut Counts,
+    pub(super) upload: Upload,
+    pub(super) download: Download,
+    pub(super) moved: Moved,
+    deadline: Instant,
+}
+
+impl<C: AsyncRead + AsyncWrite + Unpin> Run<'_, C> {
+    fn poll(&mut self, cx: &mut Context<'_>, timer: Pin<&mut Sleep>) -> Poll<Result<(), Fault>> {
+        if let Poll::Ready(Err(fault)) = self.poll_upload(cx) {
+            return Poll::Ready(Err(fault));
+        }
+        // The answer ends the exchange, even while the body is still on its way: nobody wants the rest of it.
+        match self.poll_download(cx) {
+            Poll::Ready(ended) => Poll::Ready(ended),
+            Poll::Pending => self.poll_patience(cx, timer),
+        }
+    }
+
+    /// The clock, looked at only when nothing can move.
+    fn poll_patience(&mut self, cx: &mut Context<'_>, mut timer: Pin<&mut Sleep>) -> Poll<Result<(), Fault>> {
+        if self.moved == Moved::Yes {
+            self.moved = Moved::No;
+            self.deadline = Instant::now() + self.patience();
+        }
+        // A timer that rings early is cheaper than one that is set with every byte.
+        if self.deadline < timer.deadline() {
+            timer.as_mut().reset(self.deadline);
+        }
+        while timer.as_mut().poll(cx).is_ready() {
+            if Instant::now() >= self.deadline {
+                return Poll::Ready(Err(self.who_is_late()));
+            }
+            timer.as_mut().reset(self.deadline);
+        }
+        Poll::Pending
+    }
+
+    fn patience(&self) -> Duration {
+        if self.upload.is_over() && self.download.awaits_head() { self.limits.response_head } else { self.limits.idle }
+    }
+
+    fn who_is_late(&self) -> Fault {
+        let client_reads = self.upstream.to_client.len() == 0;
+        let client_sends = self.upload.is_over() || self.upstream.to_upstream.len() > 0;
+        if client_reads && client_sends { Fault::UpstreamTimeout } else { Fault::ClientIdle }
+    }
+
+    /// The answer is with the client. What can be used again?
+    fn end(self) -> Exchange {
+        let whole = self.upload.is_sent() && self.upstream.input.is_empty();
+        if whole && self.download.upstream_stays() && !authenticates_connection(self.head) {
+            self.upstream.fit = Use::Again;
+        }
+        Exchange { status: self.download.status, next: self.download.next }
+    }
+}
+
+/// NTLM and Negotiate authenticate a connection instead of a request: such a connection is no one else's, ever.
+fn authenticates_connection(head: &RequestHead) -> bool {
+    head.fields.of(Kind::Authorization).any(|value| {
+        let scheme = value.split(|&b| b == b' ').next().unwrap_or_default();
+        scheme.eq_ignore_ascii_case(b"ntlm") || scheme.eq_ignore_ascii_case(b"negotiate")
+    })
+}
+
+fn retry<C>(fault: Fault, run: &Run<'_, C>, reused: bool) -> Retry {
+    let stale = fault == Fault::UpstreamClosed && run.download.heard == 0;
+    let repeatable = run.head.framing == Framing::None && run.head.upgrade.is_none() && run.head.is_idempotent();
+    if reused && stale && repeatable && run.download.answered == Answered::Nothing { Retry::Safe } else { Retry::Never }
+}

@@ -1,0 +1,81 @@
+//! What operators see of a running gateway: readiness, the policy in force, and gauges that only time moves.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use gatepass_config::admin::Admin;
+use tokio::sync::watch;
+
+use crate::admin::{Names, PolicyView, Ready, State, TokenHash};
+use crate::metrics::EXPIRING_WITHIN;
+use crate::policy_store::State as PolicyState;
+use crate::server::Shared;
+use crate::shutdown::Phase;
+
+/// How often upstream connections that waited too long are closed.
+const SWEEP_EVERY: Duration = Duration::from_secs(5);
+
+/// What the admin listener answers from.
+pub fn state(shared: &Arc<Shared>, phase: watch::Receiver<Phase>, admin: &Admin) -> State {
+    let (of_ready, of_policy, of_age) = (Arc::clone(shared), Arc::clone(shared), Arc::clone(shared));
+    State {
+        ready: Box::new(move || ready(&of_ready, *phase.borrow())),
+        policy: Box::new(move || policy(&of_policy)),
+        tunnels: Box::new(Vec::new),
+        refresh: Box::new(move || ages(&of_age)),
+        metrics: Arc::clone(&shared.metrics),
+        evidence: shared.evidence.clone(),
+        names: Names(Vec::new()),
+        operators: admin.operators.iter().map(|operator| TokenHash::new(operator.sha256)).collect(),
+    }
+}
+
+fn ready(shared: &Shared, phase: Phase) -> Ready {
+    let mut ready = Ready::default();
+    if phase != Phase::Serving {
+        ready.not_ready.push("draining".to_owned());
+    }
+    if let PolicyState::Stale { since, problems } = shared.policy.state() {
+        let first = problems.lines().next().unwrap_or_default();
+        ready
+            .degraded
+            .push(format!("since {since} the policy on disk is refused, and the last good one is in force: {first}"));
+    }
+    if shared.floor.load().development_loopback {
+        ready.degraded.push("floor: development (rules may open loopback addresses)".to_owned());
+    }
+    ready
+}
+
+fn policy(shared: &Shared) -> PolicyView {
+    let snapshot = shared.policy.current();
+    PolicyView {
+        policy: snapshot.reference.clone(),
+        rules: snapshot.set.rules(),
+        activated: snapshot.loaded,
+        last_error: match shared.policy.state() {
+            PolicyState::Current => None,
+            PolicyState::Stale { problems, .. } => problems.lines().next().map(str::to_owned),
+        },
+    }
+}
+
+/// Gauges that only time moves.
+fn ages(shared: &Shared) {
+    let now = shared.clock.now();
+    let snapshot = shared.policy.current();
+    shared.metrics.policy_age.set(now.duration_since(snapshot.loaded).as_secs_f64());
+    for ((_, within), gauge) in EXPIRING_WITHIN.iter().zip(&shared.metrics.rules_expiring) {
+        let end = now.saturating_add(*within).unwrap_or(jiff::Timestamp::MAX);
+        gauge.set(f64::from(u32::try_from(snapshot.set.expiring(now, end)).unwrap_or(u32::MAX)));
+    }
+}
+
+/// Close upstream connections that waited too long. Never returns.
+pub async fn sweep(shared: Arc<Shared>) {
+    let mut tick = tokio::time::interval(SWEEP_EVERY);
+    loop {
+        tick.tick().await;
+        shared.pool.sweep();
+    }
+}

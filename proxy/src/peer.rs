@@ -1,0 +1,41 @@
+//! The client as the listener saw it, before it asked for anything.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use gatepass_certs::subject::{NoSubject, Subject};
+use gatepass_policy::identity::Identity;
+use jiff::Timestamp;
+
+use crate::identity::{Invalid, Registry};
+
+/// What every connection of one listener has in common.
+#[derive(Debug)]
+pub struct Origin {
+    /// The listener's name, in facts and records.
+    pub name: Arc<str>,
+}
+
+/// One client connection.
+#[derive(Debug)]
+pub struct Peer {
+    /// The client's address.
+    pub address: SocketAddr,
+    /// The listener that took it.
+    pub listener: Arc<Origin>,
+    /// The names in the client certificate, where one was shown and its chain verified; or why they name nobody.
+    pub certificate: Result<Option<Subject>, NoSubject>,
+}
+
+impl Peer {
+    /// Who asks, by what this connection and this request show.
+    pub fn identify(
+        &self,
+        registry: &Registry,
+        credentials: Option<&[u8]>,
+        now: Timestamp,
+    ) -> Result<Identity, Invalid> {
+        let certificate = self.certificate.as_ref().map_err(|nobody| Invalid::Certificate(nobody.to_string()))?;
+        registry.establish(certificate.as_ref(), credentials, self.address.ip(), now)
+    }
+}

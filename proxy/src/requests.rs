@@ -1,0 +1,226 @@
+//! Plain HTTP, one request at a time: each is decided, recorded and carried anew, whatever connections it travels on.
+
+use gatepass_policy::facts::{HttpRequest, Protocol};
+use gatepass_policy::host::Host;
+use tokio::io::AsyncWriteExt;
+
+use crate::connection::{Conversation, Next, carry_upgrade, close};
+use crate::dial;
+use crate::evidence::Admission;
+use crate::evidence::words::Ending;
+use crate::forward::{self, Answered, Counts, Fault, Key, Retry, Upstream};
+use crate::http1::{Framing, RequestHead, Target};
+use crate::passage::{self, Clearance, Connected, Intent};
+use crate::refusal::{self, After, Body, Form, Refusal};
+use crate::reserved::{self, Question};
+use crate::server::Shared;
+use crate::shutdown::Phase;
+
+/// Fields whose values are credentials: no rule sees them, so that no explanation can show them.
+const CREDENTIALS: &[&str] = &["authorization", "cookie", "proxy-authorization", "set-cookie", "x-api-key"];
+
+/// Decide one request and carry it, or refuse it.
+pub async fn serve(conversation: Box<Conversation>, head: RequestHead, shared: &Shared) -> Next {
+    let form = form_of(&head);
+    if *head.target.authority() == reserved_authority() {
+        return tell_why(conversation, &head, form, shared).await;
+    }
+    let started = std::time::Instant::now();
+    shared.metrics.requests.increment(1.0);
+    let cleared = passage::clear(&conversation.peer, intent(&head, Protocol::Http), shared).await;
+    let next = match cleared {
+        Err(refusal) => refuse(conversation, &head, &refusal, form).await,
+        Ok(clearance) => match open(clearance, &head, shared).await {
+            Err(refusal) => refuse(conversation, &head, &refusal, form).await,
+            Ok(opened) => carry(conversation, &head, opened, form, shared).await,
+        },
+    };
+    shared.metrics.requests.decrement(1.0);
+    shared.metrics.request_duration.record(started.elapsed().as_secs_f64());
+    next
+}
+
+/// An admitted request, with the connection that it will travel on.
+struct Opened {
+    admission: Admission,
+    upstream: Upstream,
+    at: Connected,
+    key: Key,
+}
+
+/// A pooled connection to one of this very decision's endpoints, or a fresh one.
+async fn open(clearance: Clearance<'_>, head: &RequestHead, shared: &Shared) -> Result<Opened, Refusal> {
+    let authority = head.target.authority();
+    for endpoint in clearance.endpoints() {
+        let key = Key { endpoint: endpoint.address(), authority: authority.clone() };
+        let Some(upstream) = shared.pool.take(&key) else { continue };
+        let Ok(local) = upstream.stream().local_addr() else { continue };
+        let at = Connected { endpoint: *endpoint, local };
+        let admission = clearance.reuse(at).await?;
+        return Ok(Opened { admission, upstream, at, key });
+    }
+    let admitted = clearance.dial().await?.admit(None).await.map_err(|refused| refused.refusal)?;
+    let key = Key { endpoint: admitted.at.endpoint.address(), authority: authority.clone() };
+    let upstream = Upstream::new(admitted.upstream);
+    Ok(Opened { admission: admitted.admission, upstream, at: admitted.at, key })
+}
+
+/// Carry the request and its answer; close the record with what really flowed.
+async fn carry(
+    mut conversation: Box<Conversation>,
+    head: &RequestHead,
+    opened: Opened,
+    form: Form,
+    shared: &Shared,
+) -> Next {
+    let Opened { admission, mut upstream, at, key } = opened;
+    let mut counts = Counts::default();
+    let mut drain = conversation.drain.clone();
+    let Conversation { client, buffer, .. } = &mut *conversation;
+    let mut outcome = tokio::select! {
+        outcome = forward::exchange(client, buffer, head, &mut upstream, &shared.forward, &mut counts) => outcome,
+        () = drain.reached(Phase::Ended) => {
+            close(admission, counts, Ending::Drained, shared);
+            return Next::End;
+        }
+    };
+    if let Err(failure) = &outcome
+        && failure.retry == Retry::Safe
+        && let Ok(dialled) = dial::dial(&[at.endpoint], &shared.dial, None).await
+    {
+        // The pooled connection had died of old age. The same decision's endpoint is dialled once, no other.
+        upstream = Upstream::new(dialled.stream);
+        outcome = forward::exchange(client, buffer, head, &mut upstream, &shared.forward, &mut counts).await;
+    }
+    match outcome {
+        Ok(done) => match done.next {
+            forward::Next::Another => {
+                close(admission, counts, Ending::UpstreamClosed, shared);
+                shared.pool.give(&key, upstream);
+                if drain.phase() == Phase::Serving { Next::Head(conversation) } else { Next::End }
+            }
+            forward::Next::Close => {
+                close(admission, counts, Ending::UpstreamClosed, shared);
+                shared.pool.give(&key, upstream);
+                let Conversation { client, .. } = *conversation;
+                client.farewell(b"").await;
+                Next::End
+            }
+            forward::Next::Tunnel => {
+                carry_upgrade(conversation, upstream, admission, counts, shared).await;
+                Next::End
+            }
+        },
+        Err(failure) => {
+            let id = admission.id();
+            let ending = if matches!(failure.fault, Fault::ClientGone | Fault::ClientIdle | Fault::RequestBody(_)) {
+                Ending::ClientClosed
+            } else {
+                Ending::Error
+            };
+            close(admission, counts, ending, shared);
+            if failure.answered == Answered::Nothing {
+                let (status, text) = (failure.fault.status(), failure.fault.text());
+                let answer = refusal::upstream_failed(id, status, text, form, Body::for_method(head.method()));
+                let Conversation { client, .. } = *conversation;
+                client.farewell(&answer).await;
+            }
+            Next::End
+        }
+    }
+}
+
+/// A denial leaves the connection usable where nothing of a body is on its way.
+async fn refuse(mut conversation: Box<Conversation>, head: &RequestHead, refusal: &Refusal, form: Form) -> Next {
+    if head.keep_alive && head.framing == Framing::None && conversation.drain.phase() == Phase::Serving {
+        let answer = refusal.response(form, After::KeepAlive, Body::for_method(head.method()));
+        return match conversation.client.write_all(&answer).await {
+            Ok(()) => Next::Head(conversation),
+            Err(_) => Next::End,
+        };
+    }
+    let answer = refusal.response(form, After::Close, Body::for_method(head.method()));
+    conversation.client.farewell(&answer).await;
+    Next::End
+}
+
+/// The reserved host: answered here, never carried.
+async fn tell_why(mut conversation: Box<Conversation>, head: &RequestHead, form: Form, shared: &Shared) -> Next {
+    let now = shared.clock.now();
+    let answer = match conversation.peer.identify(&shared.identity, head.proxy_authorization(), now) {
+        Err(invalid) => {
+            let refusal = passage::no_identity(&conversation.peer, &invalid, shared);
+            return refuse(conversation, head, &refusal, form).await;
+        }
+        Ok(asker) => {
+            let question = match (&head.target, head.method()) {
+                (Target::Absolute { path_and_query, .. }, "GET") => Question::parse(path_and_query),
+                (Target::Absolute { .. } | Target::Connect(_), _) => Question::Unknown,
+            };
+            reserved::answer(&question, &asker, shared.evidence.recent(), form)
+        }
+    };
+    if !head.keep_alive || head.framing != Framing::None {
+        conversation.client.farewell(&answer).await;
+        return Next::End;
+    }
+    match conversation.client.write_all(&answer).await {
+        Ok(()) => Next::Head(conversation),
+        Err(_) => Next::End,
+    }
+}
+
+fn reserved_authority() -> gatepass_policy::host::Authority {
+    gatepass_policy::host::Authority { host: Host::Name(reserved::HOST.into()), port: 80 }
+}
+
+/// What a head asks for, as every protocol's intent.
+pub fn intent(head: &RequestHead, protocol: Protocol) -> Intent {
+    Intent {
+        destination: head.target.authority().clone(),
+        protocol,
+        credentials: head.proxy_authorization().map(<[u8]>::to_vec),
+        declared: head.data_class().map(<[u8]>::to_vec),
+        request: match &head.target {
+            Target::Connect(_) => None,
+            Target::Absolute { .. } => Some(request_facts(head)),
+        },
+    }
+}
+
+fn request_facts(head: &RequestHead) -> HttpRequest {
+    let mut headers = std::collections::BTreeMap::<String, String>::new();
+    for field in head.fields.iter() {
+        let name = field.lower().into_owned();
+        if CREDENTIALS.contains(&name.as_str()) {
+            continue;
+        }
+        let value = String::from_utf8_lossy(field.value()).into_owned();
+        headers
+            .entry(name)
+            .and_modify(|joined| {
+                joined.push_str(", ");
+                joined.push_str(&value);
+            })
+            .or_insert(value);
+    }
+    HttpRequest {
+        method: head.method().to_owned(),
+        path: head.target.path().unwrap_or("/").to_owned(),
+        query: head.target.query().unwrap_or_default().to_owned(),
+        headers,
+        content_length: match head.framing {
+            Framing::None => Some(0),
+            Framing::Length(length) => Some(length),
+            Framing::Chunked | Framing::UntilClose => None,
+        },
+    }
+}
+
+/// JSON where the client asks for it by name; text for everyone else.
+pub fn form_of(head: &RequestHead) -> Form {
+    let json = head.fields.iter().any(|field| {
+        field.lower() == "accept" && String::from_utf8_lossy(field.value()).to_ascii_lowercase().contains("json")
+    });
+    if json { Form::Json } else { Form::Text }
+}

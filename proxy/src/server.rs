@@ -1,0 +1,152 @@
+//! The composition root: the only constructor of the parts that connections share, and the gateway's life from the
+//! first bound socket to the last closing record.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use gatepass_config::limits::Limits;
+use gatepass_policy::address::Floor;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
+
+use crate::clock::Clock;
+use crate::evidence::words::PolicyResult;
+use crate::evidence::{Evidence, Flushed};
+use crate::forward::Pool;
+use crate::identity::Registry;
+use crate::listener::{Gate, Listener};
+use crate::metrics::Metrics;
+use crate::policy_store::PolicyStore;
+use crate::resolver::Resolver;
+use crate::shutdown::Shutdown;
+use crate::startup::{Parts, Startup};
+use crate::{admin, client_hello, dial, forward, http1, operations, reload, tunnel};
+
+/// What every connection shares.
+pub struct Shared {
+    /// Wall-clock time.
+    pub clock: Clock,
+    /// The policy in force.
+    pub policy: Arc<PolicyStore>,
+    /// Records.
+    pub evidence: Evidence,
+    /// Names to addresses.
+    pub resolver: Resolver,
+    /// What the gateway knows of itself; renewed, since interfaces come and go.
+    pub floor: ArcSwap<Floor>,
+    /// Who is who.
+    pub identity: Registry,
+    /// Metrics.
+    pub metrics: Arc<Metrics>,
+    /// Idle upstream connections of plain HTTP.
+    pub pool: Pool,
+    /// Buffers and pipes of tunnels.
+    pub pools: tunnel::Pools,
+    /// Room for client connections.
+    pub connections: Arc<Semaphore>,
+    /// Every bound, as configured.
+    pub limits: Limits,
+    /// Bounds of request heads.
+    pub head: http1::Limits,
+    /// Bounds of the wait for a ClientHello.
+    pub hello: client_hello::Limits,
+    /// Bounds of a dial.
+    pub dial: dial::Limits,
+    /// Bounds of a tunnel.
+    pub tunnel: tunnel::Limits,
+    /// Bounds of a forwarded exchange.
+    pub forward: forward::Limits,
+}
+
+/// A gateway that listens.
+pub struct Gateway {
+    shared: Arc<Shared>,
+    shutdown: Shutdown,
+    tasks: Vec<JoinHandle<()>>,
+    gates: Vec<Gate>,
+    /// Where each listener really is, by name: a configured port of 0 has become another.
+    pub addresses: Vec<(Arc<str>, SocketAddr)>,
+    /// Where the admin listener really is.
+    pub admin: Option<SocketAddr>,
+}
+
+impl Gateway {
+    /// Bind everything, or nothing: no listener takes a connection unless every part could be made.
+    pub async fn start(startup: Startup) -> Result<Gateway, String> {
+        let Parts { shared, listeners, admin, warnings } = startup.build().await?;
+        for warning in &warnings {
+            eprintln!("{warning}");
+        }
+        let mut bound = Vec::new();
+        for (gate, address) in listeners {
+            let socket = bind(address, &gate.origin.name).await?;
+            bound.push((gate, socket));
+        }
+        let admin = match admin {
+            None => None,
+            Some(config) => Some((bind(config.bind.value, "admin").await?, config)),
+        };
+        let addresses: Vec<_> =
+            bound.iter().map(|(gate, socket)| (Arc::clone(&gate.origin.name), local(socket))).collect();
+        let admin_address = admin.as_ref().map(|(socket, _)| local(socket));
+        let own: Vec<_> = addresses.iter().map(|(_, address)| *address).chain(admin_address).collect();
+        shared.floor.rcu(|floor| Floor { gateway: own.clone(), ..Floor::clone(floor) });
+        let shared = Arc::new(shared);
+        reload::tell(&shared, PolicyResult::Activated, None, &shared.policy.current());
+        let shutdown = Shutdown::new();
+        let mut tasks = Vec::new();
+        let mut gates = Vec::new();
+        for (gate, socket) in bound {
+            gates.push(gate.clone());
+            let listener = Listener { gate, socket };
+            tasks.push(tokio::spawn(listener.run(Arc::clone(&shared), shutdown.drain(), shutdown.phase())));
+        }
+        if let Some((socket, config)) = admin {
+            let state = operations::state(&shared, shutdown.phase(), &config);
+            let limits = admin::Limits { connections: shared.limits.admin_connections, ..admin::Limits::default() };
+            tasks.push(tokio::spawn(admin::serve(socket, Arc::new(state), limits)));
+        }
+        tasks.push(tokio::spawn(reload::keep_floor(Arc::clone(&shared))));
+        tasks.push(tokio::spawn(operations::sweep(Arc::clone(&shared))));
+        let metrics = Arc::clone(&shared.metrics);
+        tasks.push(tokio::spawn(async move { metrics.keep().await }));
+        Ok(Gateway { shared, shutdown, tasks, gates, addresses, admin: admin_address })
+    }
+
+    /// What connections share.
+    pub fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// What is listened on: TLS material that a reload renews.
+    pub fn gates(&self) -> &[Gate] {
+        &self.gates
+    }
+
+    /// Take no more, let what is under way end, cut the rest, and wait for the records.
+    pub async fn finish(self) -> Flushed {
+        let patience = self.shared.limits.drain_timeout;
+        // The accept loops end by themselves; what keeps the rest current is not waited for.
+        self.shutdown.finish(patience).await;
+        self.shared.pool.clear();
+        let flushed = self.shared.evidence.flush(patience.max(FLUSH_MIN)).await;
+        for task in &self.tasks {
+            task.abort();
+        }
+        flushed
+    }
+}
+
+async fn bind(address: SocketAddr, name: &str) -> Result<TcpListener, String> {
+    TcpListener::bind(address).await.map_err(|error| format!("error: `{name}` cannot listen on `{address}`: {error}"))
+}
+
+/// The address of a socket that was just bound; the unspecified one if the system does not tell.
+fn local(socket: &TcpListener) -> SocketAddr {
+    socket.local_addr().unwrap_or_else(|_| SocketAddr::from(([0, 0, 0, 0], 0)))
+}
+
+/// Closing records get at least this long to leave, however short the drain.
+const FLUSH_MIN: std::time::Duration = std::time::Duration::from_secs(2);

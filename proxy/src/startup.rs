@@ -1,0 +1,337 @@
+//! From a validated configuration to the parts of a gateway: everything that can be wrong is found here, together, and
+//! before a listener opens.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use gatepass_certs::rotate::{self, Rotating};
+use gatepass_certs::trust::Presence;
+use gatepass_certs::{Alpn, Limits as CertLimits};
+use gatepass_config::evidence::{Stdout, Transport};
+use gatepass_config::floor::Loopback;
+use gatepass_config::identity::NameKind;
+use gatepass_config::limits::{Limits, connections_within};
+use gatepass_config::listeners::{self, ClientCertificates, Protocol};
+use gatepass_config::policy::Bundle;
+use gatepass_config::{Config, dns};
+use gatepass_policy::address::Floor;
+use gatepass_policy::diagnostic::Diagnostic;
+use gatepass_policy::source::SourceFile;
+use tokio::sync::Semaphore;
+
+use crate::clock::Clock;
+use crate::evidence::words::FloorMark;
+use crate::evidence::{self, Evidence, Output, otlp};
+use crate::forward::{self, Pool, PoolLimits};
+use crate::identity::{DnsNames, Names, Registry, Token};
+use crate::listener::Gate;
+use crate::metrics::Metrics;
+use crate::peer::Origin;
+use crate::policy_store::{PolicyStore, Source};
+use crate::resolver::{self, Resolver};
+use crate::server::Shared;
+use crate::{client_hello, dial, http1, tunnel};
+
+/// What a gateway is started from.
+pub struct Startup {
+    /// The validated configuration.
+    pub config: Config,
+    /// The embedded bundle, where the configuration asks for it.
+    pub embedded: Vec<SourceFile>,
+    /// Wall-clock time.
+    pub clock: Clock,
+    /// The gateway's name, on every record.
+    pub name: Arc<str>,
+}
+
+/// The parts, before anything is bound.
+pub struct Parts {
+    /// What connections share.
+    pub shared: Shared,
+    /// Each listener with where to bind it.
+    pub listeners: Vec<(Gate, SocketAddr)>,
+    /// The operators' listener.
+    pub admin: Option<gatepass_config::admin::Admin>,
+    /// What the author of the bundle should know.
+    pub warnings: Vec<Diagnostic>,
+}
+
+impl Startup {
+    /// Make every part, or say everything that is wrong.
+    pub async fn build(self) -> Result<Parts, String> {
+        let Startup { config, embedded, clock, name } = self;
+        let now = clock.now();
+        let limits = config.limits.clone();
+        let mut problems = Vec::new();
+        let gates = gates(&config.listeners, now, &mut problems);
+        let policy = PolicyStore::load(source(&config.policy.bundle, embedded, &limits), now);
+        let (policy, warnings) = match policy {
+            Ok(loaded) => loaded,
+            Err(problem) => {
+                problems.push(problem);
+                return Err(problems.join("\n"));
+            }
+        };
+        let resolver = Resolver::new(&resolver_settings(&config.dns, &limits))
+            .map_err(|error| problems.push(format!("error: `dns`: {error}")));
+        let room = limits.max_connections.unwrap_or_else(|| connections_within(file_limit()));
+        let metrics = Metrics::new().map_err(|error| format!("error: metrics: {error}"))?;
+        let metrics = Arc::new(metrics);
+        let evidence = match evidence_settings(&config, &limits, room, name) {
+            Ok(settings) => Evidence::start(settings, Arc::clone(&metrics))
+                .map_err(|error| problems.push(format!("error: `evidence`: {error}"))),
+            Err(problem) => {
+                problems.push(problem);
+                Err(())
+            }
+        };
+        let (Ok(resolver), Ok(evidence), true) = (resolver, evidence, problems.is_empty()) else {
+            return Err(problems.join("\n"));
+        };
+        let shared = Shared {
+            clock,
+            policy: Arc::new(policy),
+            evidence,
+            resolver,
+            floor: ArcSwap::from_pointee(floor(&config.floor)),
+            identity: registry(&config.identity),
+            metrics,
+            pool: Pool::new(PoolLimits {
+                per_key: limits.pool_idle_per_host,
+                total: limits.pool_idle_total,
+                idle: limits.pool_idle_timeout,
+            }),
+            pools: tunnel::Pools::new(tunnel_pools()),
+            connections: Arc::new(Semaphore::new(room)),
+            head: head_limits(&limits),
+            hello: client_hello::Limits {
+                max_bytes: limits.client_hello_max_bytes,
+                timeout: limits.client_hello_timeout,
+            },
+            dial: dial::Limits {
+                attempt_delay: limits.dial_attempt_delay,
+                per_attempt: limits.dial_timeout,
+                total: limits.dial_timeout,
+                max_attempts: DIAL_ATTEMPTS,
+            },
+            tunnel: tunnel::Limits { idle: limits.tunnel_idle_timeout, max_duration: Some(limits.tunnel_max_duration) },
+            forward: forward_limits(&limits),
+            limits,
+        };
+        Ok(Parts { shared, listeners: gates, admin: config.admin, warnings })
+    }
+}
+
+/// Addresses tried for one destination: with 250 ms between them, two seconds' worth.
+const DIAL_ATTEMPTS: usize = 8;
+
+fn source(bundle: &Bundle, embedded: Vec<SourceFile>, limits: &Limits) -> Source {
+    match bundle {
+        Bundle::Directory(path) => Source::Directory { path: path.value.clone(), limits: limits.clone() },
+        Bundle::Embedded => Source::Embedded(embedded),
+    }
+}
+
+fn gates(
+    listeners: &[listeners::Listener],
+    now: jiff::Timestamp,
+    problems: &mut Vec<String>,
+) -> Vec<(Gate, SocketAddr)> {
+    let mut gates = Vec::new();
+    for listener in listeners {
+        let tls = match &listener.protocol {
+            Protocol::Http => None,
+            Protocol::Https(tls) => match Rotating::load(tls_source(tls), now) {
+                Ok(rotating) => Some(Arc::new(rotating)),
+                Err(unusable) => {
+                    let place = tls.certificate.place.as_ref();
+                    let place = place.map_or_else(String::new, |p| {
+                        format!("\n  --> {}:{}:{}", p.file().display(), p.line(), p.column())
+                    });
+                    problems
+                        .push(format!("error: the listener `{}` cannot speak TLS: {unusable}{place}", listener.name));
+                    continue;
+                }
+            },
+        };
+        let origin = Arc::new(Origin { name: listener.name.as_str().into() });
+        gates.push((Gate { origin, tls }, listener.bind.value));
+    }
+    gates
+}
+
+fn tls_source(tls: &listeners::Tls) -> rotate::Source {
+    let clients = match &tls.clients {
+        ClientCertificates::None => None,
+        ClientCertificates::Verified { ca, crl, presence } => Some(rotate::Clients {
+            ca: ca.value.clone(),
+            crl: crl.as_ref().map(|crl| crl.value.clone()),
+            presence: match presence {
+                listeners::Presence::Required => Presence::Required,
+                listeners::Presence::Optional => Presence::Optional,
+            },
+        }),
+    };
+    rotate::Source {
+        certificate: tls.certificate.value.clone(),
+        key: tls.key.value.clone(),
+        clients,
+        alpn: vec![Alpn::Http11],
+        limits: CertLimits::RECOMMENDED,
+    }
+}
+
+fn registry(identity: &gatepass_config::identity::Identity) -> Registry {
+    let dns = identity.mtls.names.contains(&NameKind::Dns);
+    let tokens = identity.tokens.iter().flat_map(|file| &file.tokens);
+    let mut networks: Vec<_> =
+        identity.networks.iter().map(|network| (network.cidr, Arc::<str>::from(network.name.as_str()))).collect();
+    networks.sort_by_key(|(cidr, _)| std::cmp::Reverse(cidr.prefix_len()));
+    Registry {
+        names: Names {
+            trust_domains: identity.mtls.trust_domains.clone().unwrap_or_default(),
+            dns: if dns { DnsNames::Accepted } else { DnsNames::Refused },
+        },
+        tokens: tokens
+            .map(|token| Token { name: token.name.as_str().into(), sha256: token.sha256, expires: token.expires })
+            .collect(),
+        networks,
+    }
+}
+
+fn floor(floor: &gatepass_config::floor::Floor) -> Floor {
+    Floor {
+        development_loopback: floor.loopback == Loopback::Development,
+        nat64_prefixes: floor.nat64_prefixes.clone(),
+        gateway: Vec::new(),
+        interfaces: interfaces(),
+    }
+}
+
+/// Every address of every interface now.
+pub fn interfaces() -> Vec<std::net::IpAddr> {
+    let found = if_addrs::get_if_addrs().unwrap_or_default();
+    found.into_iter().map(|interface| gatepass_policy::address::unmap(interface.ip())).collect()
+}
+
+/// Room that evidence needs for every live connection's close, on top of what may wait.
+fn evidence_settings(
+    config: &Config,
+    limits: &Limits,
+    connections: usize,
+    name: Arc<str>,
+) -> Result<evidence::Settings, String> {
+    let unusable = |error: std::io::Error| format!("error: standard output cannot be written to: {error}");
+    let output = match config.evidence.stdout {
+        Stdout::Text => Some(Output::stdout_text().map_err(unusable)?),
+        Stdout::Json => Some(Output::stdout_json().map_err(unusable)?),
+        Stdout::None => None,
+    };
+    let otlp = config.evidence.otlp.as_ref().map(|otlp| otlp::Settings {
+        endpoint: otlp.endpoint.value.to_string(),
+        protocol: match otlp.transport {
+            Transport::Grpc => otlp::Protocol::Grpc,
+            Transport::Http => otlp::Protocol::HttpProtobuf,
+        },
+    });
+    let queue = limits.evidence_queue.saturating_add(connections.saturating_mul(2));
+    Ok(evidence::Settings {
+        gateway: name,
+        floor: match config.floor.loopback {
+            Loopback::Development => Some(FloorMark::Development),
+            Loopback::Closed => None,
+        },
+        output,
+        otlp,
+        limits: evidence::Limits {
+            queue: u32::try_from(queue).unwrap_or(u32::MAX),
+            recent: limits.recent_decisions,
+            retry_first: Duration::from_millis(50),
+            retry_longest: Duration::from_secs(30),
+            export_timeout: limits.otlp_timeout,
+        },
+    })
+}
+
+/// How many files this process may open; `connections_within` keeps a share of them back.
+fn file_limit() -> usize {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    limit.current.and_then(|files| usize::try_from(files).ok()).unwrap_or(usize::MAX)
+}
+
+fn head_limits(limits: &Limits) -> http1::Limits {
+    http1::Limits {
+        head: limits.head_max_bytes,
+        target: limits.head_max_bytes / 2,
+        fields: limits.head_max_fields,
+        chunk_line: 4096,
+        trailers: 8192,
+        pseudonym: "gatepass".into(),
+    }
+}
+
+fn forward_limits(limits: &Limits) -> forward::Limits {
+    forward::Limits {
+        http1: head_limits(limits),
+        buffer: 16 * 1024,
+        interim: 8,
+        response_head: limits.response_head_timeout,
+        idle: limits.body_idle_timeout,
+    }
+}
+
+/// Buffers and pipes that tunnels share; an idle tunnel holds none. Each pipe is two files.
+fn tunnel_pools() -> tunnel::PoolLimits {
+    tunnel::PoolLimits { buffer_size: 32 << 10, spare_buffers: 64, pipes: 48, pipe_size: 1 << 20, spare_pipes: 16 }
+}
+
+fn resolver_settings(dns: &gatepass_config::dns::Dns, limits: &Limits) -> resolver::Settings {
+    let server = |server: &dns::Server| match server {
+        dns::Server::System => resolver::Server::System,
+        dns::Server::Plain(address) => resolver::Server::Plain(*address),
+        dns::Server::Tls { name, port, address } => {
+            resolver::Server::Tls { name: name.to_text().into(), addresses: vec![*address], port: *port }
+        }
+        dns::Server::Https { url, address } => resolver::Server::Https {
+            name: url.host.to_text().into(),
+            addresses: vec![*address],
+            port: url.port,
+            path: if url.path.is_empty() { "/dns-query".into() } else { url.path.as_str().into() },
+        },
+    };
+    let forwarder = |forwarder: &dns::Forwarder| resolver::Forwarder {
+        domain: (*forwarder.domain).into(),
+        servers: forwarder.servers.iter().map(server).collect(),
+    };
+    resolver::Settings {
+        servers: dns.servers.iter().map(server).collect(),
+        forwarders: dns.forwarders.iter().map(forwarder).collect(),
+        dnssec: match dns.dnssec {
+            dns::Dnssec::None => resolver::Dnssec::Ignore,
+            dns::Dnssec::Validate => resolver::Dnssec::Validate,
+        },
+        roots: system_roots(dns),
+        limits: resolver::Limits {
+            timeout: dns.timeout,
+            resolution_delay: Duration::from_millis(50),
+            in_flight: limits.dns_lookups,
+            max_answers: limits.dns_answers_max,
+            cache_entries: limits.dns_cache_entries,
+            max_ttl: Duration::from_secs(3600),
+            max_negative_ttl: Duration::from_secs(300),
+        },
+    }
+}
+
+/// The machine's trust anchors, read only where a name server is spoken to in TLS.
+fn system_roots(dns: &gatepass_config::dns::Dns) -> Option<Arc<rustls::RootCertStore>> {
+    let secure = |server: &dns::Server| matches!(server, dns::Server::Tls { .. } | dns::Server::Https { .. });
+    let mut all = dns.servers.iter().chain(dns.forwarders.iter().flat_map(|forwarder| &forwarder.servers));
+    all.any(secure).then(|| {
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        Arc::new(roots)
+    })
+}

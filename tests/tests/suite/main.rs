@@ -1,0 +1,10 @@
+//! The suite: one binary, a sentence per test, the real gateway in the middle of each.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a failure here is a failed test"
+)]
+
+mod tunnels;
