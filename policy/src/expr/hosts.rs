@@ -4,23 +4,29 @@
 //! would match somebody else's name.
 
 use crate::address;
-use crate::host::{Authority, Host};
+use crate::host::{Authority, Host, Malformed};
 
 /// What is wrong, and how to mend it.
 pub(super) type Flaw = (String, Option<String>);
 
+/// The one spelling of a host, or why it is none.
+fn canonical(text: &str) -> Result<String, Malformed> {
+    match text.parse().map(address::unmap) {
+        Ok(ip) => Ok(ip.to_string()),
+        Err(_) => Host::parse(text.as_bytes()).map(|host| host.to_text().into_owned()),
+    }
+}
+
 /// Why nothing ever equals this literal; `None` where something may.
 pub(super) fn not_a_host(text: &str) -> Option<Flaw> {
-    let canonical = match (text.parse().map(address::unmap), Host::parse(text.as_bytes())) {
-        (Ok(ip), _) => ip.to_string(),
-        (Err(_), Ok(host)) => host.to_text().into_owned(),
-        (Err(_), Err(why)) => {
-            let message = format!("`{text}` is not a host: {why}");
-            return Some((message, guess(text)));
+    match canonical(text) {
+        Ok(plain) if plain == text => None,
+        Ok(plain) => {
+            let message = format!("`{text}` is not the canonical spelling, so nothing equals it");
+            Some((message, Some(format!("write `{plain}`"))))
         }
-    };
-    let message = || format!("`{text}` is not the canonical spelling, so nothing equals it");
-    (canonical != text).then(|| (message(), Some(format!("write `{canonical}`"))))
+        Err(why) => Some((format!("`{text}` is not a host: {why}"), guess(text))),
+    }
 }
 
 /// Why this literal is no apex for `within()`.
@@ -61,7 +67,7 @@ pub(super) fn not_a_prefix(text: &str) -> Option<Flaw> {
 /// What the author of something that is not a host may have meant.
 fn guess(text: &str) -> Option<String> {
     if let Some(apex) = text.strip_prefix("**.").or_else(|| text.strip_prefix("*."))
-        && not_a_host(apex).is_none()
+        && canonical(apex).is_ok_and(|plain| plain == apex)
     {
         return Some(format!("patterns belong in `destinations.hosts`; here, ask `.within(\"{apex}\")`"));
     }
@@ -69,5 +75,5 @@ fn guess(text: &str) -> Option<String> {
         return Some(format!("write `{}`, and compare the port with `destination.port`", authority.host));
     }
     let ascii = idna::domain_to_ascii(text).ok()?;
-    not_a_host(&ascii).is_none().then(|| format!("write `{ascii}`"))
+    (canonical(&ascii).is_ok_and(|plain| plain == ascii)).then(|| format!("write `{ascii}`"))
 }

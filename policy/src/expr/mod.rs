@@ -13,6 +13,8 @@ mod syntax;
 
 mod check;
 
+mod compare;
+
 mod names;
 
 mod calls;

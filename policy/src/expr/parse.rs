@@ -14,13 +14,13 @@ use super::ExprProblem;
 use super::syntax::{Binary, Kind, Node, Quantifier};
 use super::tokens::{self, Tokens};
 
-/// Stack of a parsing thread: some ten times what the deepest text within the bounds was seen to take without
-/// optimisation. Only pages that are touched exist.
+/// Stack of a parsing thread: eight times what the worst text within the bounds was seen to take without optimisation,
+/// `[[[…` at 8 MiB. Only pages that are touched exist.
 const STACK: usize = 64 * 1024 * 1024;
-/// Texts no longer and no deeper than this are parsed where we stand; they take less than 256 KiB of stack even without
-/// optimisation.
+/// Texts no longer and no deeper than this are parsed where we stand: they were seen to take less than 1 MiB of stack
+/// without optimisation, and the smallest default for a thread is 2 MiB. A thread for each would cost as much as parsing.
 const SMALL_TOKENS: usize = 24;
-const SMALL_DEPTH: usize = 2;
+const SMALL_DEPTH: usize = 1;
 /// Syntax errors after which the parser gives up; the first is nearly always the cause of the others.
 const RECOVERIES: u32 = 4;
 
@@ -139,12 +139,12 @@ impl Reader<'_> {
     }
 
     fn call(&self, call: &CallExpr, place: usize) -> Node {
+        let mut arguments: Vec<Node> = call.args.iter().map(|argument| self.node(argument)).collect();
         if let Some(target) = &call.target {
             let target = self.node(target);
             let range = self.outer(&target).start..self.bracketed(place).end;
-            return Node { kind: self.named(call, place, Some(Box::new(target))), range };
+            return Node { kind: self.named(call, place, Some(Box::new(target)), arguments), range };
         }
-        let mut arguments: Vec<Node> = call.args.iter().map(|argument| self.node(argument)).collect();
         let from = arguments.first().map_or(0, |first| self.outer(first).start);
         let to = arguments.last().map_or(0, |last| self.outer(last).end);
         let own = self.range(place);
@@ -176,17 +176,13 @@ impl Reader<'_> {
                 let left = Box::new(arguments.remove(0));
                 Node { kind: Kind::Binary { operator, left, right }, range: from..to }
             }
-            _ => Node { kind: self.named(call, place, None), range: self.call_range(place) },
+            _ => Node { kind: self.named(call, place, None, arguments), range: self.call_range(place) },
         }
     }
 
-    fn named(&self, call: &CallExpr, place: usize, target: Option<Box<Node>>) -> Kind {
-        Kind::Call {
-            name: call.func_name.clone(),
-            name_range: self.range(place.saturating_sub(1)),
-            target,
-            arguments: call.args.iter().map(|argument| self.node(argument)).collect(),
-        }
+    fn named(&self, call: &CallExpr, place: usize, target: Option<Box<Node>>, arguments: Vec<Node>) -> Kind {
+        let name_range = self.range(place.saturating_sub(1));
+        Kind::Call { name: call.func_name.clone(), name_range, target, arguments }
     }
 
     /// The parser expands macros; the word before the bracket says which it was, the expansion where its body is.

@@ -2,4 +2,12 @@
 
 mod world;
 
-mod smoke;
+mod diagnostics;
+
+mod outcomes;
+
+mod explanations;
+
+mod hostile;
+
+mod oracle;
