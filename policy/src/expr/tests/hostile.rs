@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use super::super::Expr;
 
 fn refused(text: &str) -> Vec<String> {
+    #[expect(clippy::disallowed_methods, reason = "a test measures; a decision does not")]
     let start = Instant::now();
     let problems = Expr::parse(text).expect_err("hostile text is refused");
     // Far above what any of these takes without optimisation on a busy machine; an exponential parse takes longer.
@@ -144,6 +145,7 @@ proptest! {
     #[test]
     fn no_soup_of_words_is_more_than_an_error(words in prop::collection::vec(word(), 0..48)) {
         let text = words.concat();
+        #[expect(clippy::disallowed_methods, reason = "a test measures; a decision does not")]
         let start = Instant::now();
         if let Err(problems) = Expr::parse(&text) {
             prop_assert!(!problems.is_empty());

@@ -370,6 +370,19 @@ fn functions(context: &mut Context<'_, '_>) {
     context.add_function("within", within).unwrap();
 }
 
+/// What the interpreter says, on a stack that suffices for its parser.
+fn interpreted(text: &str, facts: &Facts, reading: Reading) -> Result<Value, String> {
+    std::thread::scope(|scope| {
+        let run = move || {
+            let mut context = Context::default();
+            functions(&mut context);
+            variables(facts, reading, &mut context);
+            Program::compile(text).unwrap().execute(&context).map_err(|error| error.to_string())
+        };
+        std::thread::Builder::new().stack_size(32 << 20).spawn_scoped(scope, run).unwrap().join().unwrap()
+    })
+}
+
 /// The expression, unless chance made one beyond the bounds.
 fn parsed(text: &str) -> Option<Expr> {
     match Expr::parse(text) {
@@ -408,11 +421,8 @@ proptest! {
     #[test]
     fn the_compiled_form_says_what_the_interpreter_says(text in condition(), facts in facts(), reading in reading()) {
         let Some(expr) = parsed(&text) else { return Ok(()) };
-        let mut context = Context::default();
-        functions(&mut context);
-        variables(&facts, reading, &mut context);
         let ours = expr.eval(&facts, reading);
-        match Program::compile(&text).unwrap().execute(&context) {
+        match interpreted(&text, &facts, reading) {
             Ok(Value::Bool(value)) => prop_assert_eq!(ours, if value { Truth::Yes } else { Truth::No }, "{}", text),
             Ok(other) => prop_assert!(false, "{text}: {other:?}"),
             Err(why) => {
