@@ -126,11 +126,6 @@ impl Index {
         }
     }
 
-    /// How many rules are in every answer.
-    pub(crate) fn global_rules(&self) -> usize {
-        self.global.rules.len() + self.global.by_identity.values().map(Vec::len).sum::<usize>()
-    }
-
     /// Hand every rule that may hold to `each`; some of them more than once.
     pub(crate) fn visit(&self, facts: &Facts, mut each: impl FnMut(RuleId)) {
         let id = facts.identity.id();

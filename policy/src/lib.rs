@@ -55,3 +55,6 @@ pub use diagnostic::Diagnostic;
 pub use registry::{ClassRefused, UNCLASSIFIED};
 pub use set::PolicySet;
 pub use source::SourceFile;
+
+#[cfg(test)]
+mod tests;

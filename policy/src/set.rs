@@ -167,11 +167,6 @@ impl PolicySet {
         &self.neighbours
     }
 
-    /// Rules that every decision judges.
-    pub(crate) fn global_rules(&self) -> usize {
-        self.enforced.global_rules() + self.shadow.global_rules()
-    }
-
     pub(crate) fn visit_enforced(&self, facts: &Facts, each: impl FnMut(RuleId, &Rule)) {
         self.visit(&self.enforced, facts, each);
     }

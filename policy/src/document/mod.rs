@@ -136,7 +136,7 @@ fn parsed<T>(
 pub(crate) fn egress_point(node: &Node<'_>, report: &mut Report<'_>) -> Option<Place> {
     let name = read::text(node, report)?;
     if name.value != "direct" {
-        report.not_yet(name.place, &format!("egress point {}", name.value));
+        report.not_yet(name.place, &format!("egress_point: {}", name.value));
         return None;
     }
     Some(name.place)

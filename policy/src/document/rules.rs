@@ -56,7 +56,6 @@ pub(crate) struct RawRule {
 }
 
 pub(crate) struct RawSelector {
-    pub(crate) place: Place,
     pub(crate) id: Option<At<IdentityPattern>>,
     pub(crate) spiffe_id: Option<At<IdentityPattern>>,
     pub(crate) labels: Vec<(Box<str>, Box<str>)>,
@@ -235,7 +234,7 @@ fn selector(node: &Node<'_>, report: &mut Report<'_>) -> Option<RawSelector> {
         report.error_help(place, "this entry names nobody", "write `id`, `spiffe_id` or `labels`");
         return None;
     }
-    Some(RawSelector { place, id, spiffe_id, labels })
+    Some(RawSelector { id, spiffe_id, labels })
 }
 
 /// Labels that an identity must have.

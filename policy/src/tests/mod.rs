@@ -1,0 +1,10 @@
+//! The language as a whole: bundles as text, facts as values, decisions with rule and reason.
+
+mod bundles;
+mod checks;
+mod corpus;
+mod decisions;
+mod explanations;
+mod properties;
+mod subjects;
+mod world;
