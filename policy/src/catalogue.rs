@@ -14,8 +14,15 @@ pub(crate) type Tags = Arc<[Box<str>]>;
 pub(crate) struct Catalogue {
     /// Exact hosts, with the tags that patterns add already in.
     exact: Map<Box<str>, Tags>,
-    patterns: Map<Box<str>, Vec<(HostPattern, Vec<Box<str>>)>>,
+    /// By apex.
+    patterns: Map<Box<str>, Vec<Pattern>>,
     none: Tags,
+}
+
+#[derive(Debug)]
+struct Pattern {
+    hosts: HostPattern,
+    tags: Vec<Box<str>>,
 }
 
 impl Catalogue {
@@ -28,7 +35,7 @@ impl Catalogue {
                     HostPattern::Exact(name) => exact.entry(name).or_default().extend(entry.tags.iter().cloned()),
                     HostPattern::Child(_) | HostPattern::Below(_) => {
                         let under = catalogue.patterns.entry(host.base().into()).or_default();
-                        under.push((host, entry.tags.clone()));
+                        under.push(Pattern { hosts: host, tags: entry.tags.clone() });
                     }
                 }
             }
@@ -52,7 +59,7 @@ impl Catalogue {
     fn by_pattern(&self, host: &Host) -> Vec<Box<str>> {
         let Some(name) = host.name() else { return Vec::new() };
         let under = parents(name).filter_map(|parent| self.patterns.get(parent)).flatten();
-        under.filter(|(pattern, _)| pattern.matches(host)).flat_map(|(_, tags)| tags.iter().cloned()).collect()
+        under.filter(|pattern| pattern.hosts.matches(host)).flat_map(|pattern| pattern.tags.iter().cloned()).collect()
     }
 }
 

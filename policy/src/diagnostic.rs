@@ -170,8 +170,8 @@ impl<'f> Report<'f> {
     /// Errors if there are any, with the warnings behind them; otherwise the warnings.
     pub(crate) fn finish(mut self) -> Result<Vec<Diagnostic>, Vec<Diagnostic>> {
         let order = |d: &Diagnostic| (d.file.clone(), d.line, d.column);
-        self.errors.sort_by_key(order);
-        self.warnings.sort_by_key(order);
+        self.errors.sort_by_cached_key(order);
+        self.warnings.sort_by_cached_key(order);
         if !self.has_errors() {
             return Ok(self.warnings);
         }
@@ -220,7 +220,7 @@ impl<'f> Report<'f> {
         let column = String::from_utf8_lossy(before).chars().count();
         let covered = after.get(..((place.end as usize).saturating_sub(start)).min(after.len())).unwrap_or(&[]);
         let length = String::from_utf8_lossy(covered).chars().count().max(1);
-        let cut = if column > SHOWN_LINE / 2 { column - SHOWN_LINE / 2 } else { 0 };
+        let cut = column.saturating_sub(SHOWN_LINE / 2);
         Diagnostic {
             severity,
             file: file.name.clone(),

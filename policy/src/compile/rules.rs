@@ -11,6 +11,8 @@ use crate::address;
 use crate::decision::RuleInfo;
 use crate::diagnostic::{At, Place, Report};
 use crate::document::rules::{Action, RawRule, RawSelector};
+use crate::expr::{Expr, HostKey};
+use crate::host::{Host, name_within};
 use crate::pattern::HostPattern;
 use crate::rule::{Rule, Selector, Tier, Who};
 
@@ -43,6 +45,9 @@ pub(super) fn compile(
         scope.check(raw, &networks, when.as_ref(), report);
     }
     check_hosts(raw, report);
+    if let (Some(expr), Some(written)) = (&when, &raw.when) {
+        check_when_meets(raw, expr, written.place, report);
+    }
     lifetime::check(raw, around, report);
     let tier = match (home.scope, raw.action) {
         (None, _) => Tier::Guardrail,
@@ -132,6 +137,28 @@ fn check_classes_meet(raw: &RawRule, report: &mut Report<'_>) {
     {
         let help = "a class of `any_of` must also be in `at_most`";
         report.error_help(first.place, "this rule can never match: no class is in both lists", help);
+    }
+}
+
+/// A `when` that is false for every host that the rule names.
+fn check_when_meets(raw: &RawRule, when: &Expr, place: Place, report: &mut Report<'_>) {
+    let Some(keys) = when.host_keys() else { return };
+    let hosts = &raw.destinations.hosts;
+    let meet = |key: &HostKey| hosts.is_empty() || hosts.iter().any(|host| meets(&host.value, key));
+    if !keys.iter().any(meet) {
+        let help = "`when` is false for every host that the rule names";
+        report.error_help(place, "this rule can never match", help);
+    }
+}
+
+/// Whether a host can be meant by both.
+fn meets(pattern: &HostPattern, key: &HostKey) -> bool {
+    match key {
+        HostKey::Exact(name) => Host::parse(name.as_bytes()).is_ok_and(|host| pattern.matches(&host)),
+        HostKey::Within(apex) => match pattern {
+            HostPattern::Exact(name) => name_within(name, apex),
+            HostPattern::Child(base) | HostPattern::Below(base) => name_within(base, apex) || name_within(apex, base),
+        },
     }
 }
 

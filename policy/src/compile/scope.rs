@@ -43,7 +43,8 @@ impl<'p> CompiledScope<'p> {
         self.check_classes(raw, report);
         let keys = when.and_then(Expr::host_keys);
         let to = &raw.destinations;
-        if to.hosts.is_empty() && networks.is_empty() && keys.is_none() {
+        // An allow without one has been told so already.
+        if raw.action == Action::Deny && to.hosts.is_empty() && networks.is_empty() && keys.is_none() {
             let help = "a team speaks about destinations: write `destinations: {hosts: […]}`";
             report.error_help(raw.place, "this rule has neither a host nor a CIDR key", help);
         }

@@ -116,8 +116,13 @@ fn rule(node: &Node<'_>, book: Book, report: &mut Report<'_>) -> Option<RawRule>
     for key in ["limits", "evidence"] {
         fields.not_yet(key, report);
     }
-    fields.finish(report);
     let (trust, trust_place) = trust?;
+    let named = Named {
+        identities: fields.says("identities") || fields.says("anyone"),
+        data_classes: fields.says("data_classes"),
+        expires: fields.says("expires"),
+    };
+    fields.finish(report);
     let rule = RawRule {
         id: id?,
         place,
@@ -137,12 +142,19 @@ fn rule(node: &Node<'_>, book: Book, report: &mut Report<'_>) -> Option<RawRule>
         review_by,
         when,
     };
-    check_action(&rule, book, trust_place, report);
+    check_action(&rule, &named, book, trust_place, report);
     Some(rule)
 }
 
+/// Which keys are written, be their values right or wrong: what is wrong is not also missing.
+struct Named {
+    identities: bool,
+    data_classes: bool,
+    expires: bool,
+}
+
 /// What an allow must say and a deny must not.
-fn check_action(rule: &RawRule, book: Book, trust: Place, report: &mut Report<'_>) {
+fn check_action(rule: &RawRule, named: &Named, book: Book, trust: Place, report: &mut Report<'_>) {
     match rule.action {
         Action::Allow => {
             let mut missing = |there: bool, key: &str, help: &str| {
@@ -151,15 +163,15 @@ fn check_action(rule: &RawRule, book: Book, trust: Place, report: &mut Report<'_
                 }
             };
             let to = &rule.destinations;
-            missing(rule.identities.is_some() || rule.anyone.is_some(), "identities", "list them, or `anyone: true`");
+            missing(named.identities, "identities", "list them, or `anyone: true`");
             missing(
                 !(to.hosts.is_empty() && to.cidrs.is_empty() && to.cidr_sets.is_empty()),
                 "destinations",
                 "with `hosts`, `cidrs` or `cidr_sets`",
             );
             missing(!to.ports.is_empty(), "destinations.ports", "such as `ports: [443]`");
-            missing(rule.at_most.is_some() || rule.any_of.is_some(), "data_classes", "`at_most: […]` or `any_of: […]`");
-            missing(rule.expires.is_some(), "expires", "every permission ends");
+            missing(named.data_classes, "data_classes", "`at_most: […]` or `any_of: […]`");
+            missing(named.expires, "expires", "every permission ends");
             if book == Book::Guardrails {
                 report.error_help(rule.place, "a guardrail can only deny", "allow in a `Fragment`");
             }
@@ -243,9 +255,18 @@ pub(crate) fn labels(node: &Node<'_>, report: &mut Report<'_>) -> Vec<(Box<str>,
     for (key, node) in read::entries(node, report) {
         // They are written `identity.labels.KEY` in expressions.
         let head = key.value.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
-        if !head || !key.value.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') || key.value.len() > 63 {
+        let keyword = ["in", "true", "false", "null"].contains(&key.value);
+        if keyword
+            || !head
+            || !key.value.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+            || key.value.len() > 63
+        {
             let message = format!("`{}` is not a label name", key.value);
-            report.error_help(key.place, message, "up to 63 letters, digits and `_`; no digit first");
+            report.error_help(
+                key.place,
+                message,
+                "up to 63 letters, digits and `_`; no digit first, no keyword of expressions",
+            );
             continue;
         }
         if let Some(value) = read::text(node, report) {

