@@ -129,7 +129,7 @@ impl<C: AsyncRead + AsyncWrite + Unpin> Run<'_, C> {
 
     /// Turn what the upstream sent into what the client gets, up to the bound of what waits.
     fn take_answer(&mut self) -> Result<Need, Fault> {
-        while self.upstream.to_client.len() < self.limits.buffer {
+        while self.upstream.to_client.len() <= self.limits.buffer {
             match &mut self.download.stage {
                 Stage::Head(parser) => {
                     let found = parser.parse(&self.upstream.input, &self.limits.http1).map_err(Fault::Response)?;

@@ -13,7 +13,7 @@ use super::failure::{Answered, Failure, Fault, Retry};
 use super::upload::Upload;
 use super::upstream::{Upstream, Use};
 use super::{Counts, Limits};
-use crate::http1::{Framing, Kind, RequestHead};
+use crate::http1::{Framing, Kind, RequestHead, Target};
 
 /// An exchange that ended well. The upstream knows by itself whether it may be used again: give it to the pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +49,9 @@ pub async fn exchange<C: AsyncRead + AsyncWrite + Unpin>(
     limits: &Limits,
     counts: &mut Counts,
 ) -> Result<Exchange, Failure> {
+    if let Target::Connect(_) = head.target {
+        return Err(Failure { fault: Fault::Connect, answered: Answered::Nothing, retry: Retry::Never });
+    }
     let reused = upstream.fit == Use::Again;
     // Until this exchange has ended well, this connection is of no use to another one.
     upstream.fit = Use::Spoilt;

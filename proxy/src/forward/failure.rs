@@ -9,6 +9,8 @@ use crate::http1::{BodyError, ResponseError};
 pub enum Fault {
     /// The body of the request is malformed.
     RequestBody(BodyError),
+    /// CONNECT asks for a tunnel: there is nothing to forward.
+    Connect,
     /// The client closed its connection, or it broke.
     ClientGone,
     /// The client neither sent the rest of its body nor read the answer in time.
@@ -32,7 +34,7 @@ impl Fault {
     pub fn status(self) -> u16 {
         match self {
             Fault::RequestBody(error) => error.status(),
-            Fault::ClientGone => 400,
+            Fault::Connect | Fault::ClientGone => 400,
             Fault::ClientIdle => 408,
             Fault::UpstreamTimeout => 504,
             Fault::UpstreamClosed | Fault::Response(_) | Fault::ResponseBody(_) | Fault::Switch | Fault::Interim => 502,
@@ -43,6 +45,7 @@ impl Fault {
     pub fn text(self) -> &'static str {
         match self {
             Fault::RequestBody(error) | Fault::ResponseBody(error) => error.text(),
+            Fault::Connect => "a CONNECT request is not forwarded",
             Fault::ClientGone => "the client closed the connection",
             Fault::ClientIdle => "the client stopped sending or reading",
             Fault::UpstreamClosed => "the upstream closed the connection before its answer was whole",

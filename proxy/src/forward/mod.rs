@@ -23,8 +23,11 @@ mod outgoing;
 
 pub mod pool;
 
+pub mod farewell;
+
 pub use exchange::{Exchange, Next, exchange};
 pub use failure::{Answered, Failure, Fault, Retry};
+pub use farewell::farewell;
 pub use pool::{Key, Pool, PoolLimits};
 pub use upstream::Upstream;
 

@@ -61,7 +61,10 @@ pub(super) fn request(head: &RequestHead, pseudonym: &str, out: &mut Vec<u8>) {
 pub(super) fn response(head: &ResponseHead, body: Framing, then: Connection, pseudonym: &str, out: &mut Vec<u8>) {
     // Writing to a vector cannot fail.
     let _ = write!(out, "HTTP/1.1 {} ", head.status);
-    out.extend_from_slice(head.reason());
+    // A client's user reads refusals in the reason phrase, so that too speaks for the gateway.
+    if !begins_like_a_refusal(head.reason()) {
+        out.extend_from_slice(head.reason());
+    }
     out.extend_from_slice(b"\r\n");
     fields(&head.fields, out, |kind, _| match kind {
         Kind::ContentLength
@@ -92,6 +95,11 @@ pub(super) fn response(head: &ResponseHead, body: Framing, then: Connection, pse
     connection(then, out);
     via(head.version, pseudonym, out);
     out.extend_from_slice(b"\r\n");
+}
+
+fn begins_like_a_refusal(reason: &[u8]) -> bool {
+    let name = b"gatepass";
+    reason.trim_ascii_start().get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name))
 }
 
 /// What a field goes on with.

@@ -86,7 +86,7 @@ impl<C: AsyncRead + AsyncWrite + Unpin> Run<'_, C> {
     /// Turn what the client sent into what the upstream gets, up to the bound of what waits.
     fn take_body(&mut self) -> Result<(), crate::http1::BodyError> {
         let Upload { stage, decoder } = &mut self.upload;
-        while *stage == Stage::Body && self.upstream.to_upstream.len() < self.limits.buffer {
+        while *stage == Stage::Body && self.upstream.to_upstream.len() <= self.limits.buffer {
             let out = self.upstream.to_upstream.bytes();
             match decoder.step(self.buffer, &self.limits.http1)? {
                 Step::Skip(n) => self.buffer.advance(n),

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::corpus_tests::{HTTP, Outcome, limits, read_all, rows, unescape};
 use super::request::{self, Parser, RequestHead};
-use super::{Decoder, Framing, HeadError, Limits, Step};
+use super::{Decoder, Framing, HeadError, Limits, ResponseHead, Step, response};
 
 type Answer = Result<Option<(String, usize)>, HeadError>;
 
@@ -98,6 +98,21 @@ proptest! {
             prop_assert_eq!(again.framing, head.framing);
             prop_assert_eq!(again.keep_alive, head.keep_alive);
         }
+    }
+
+    #[test]
+    fn splitting_an_answer_anywhere_changes_nothing(
+        raw in "(HTTP/1\\.[01] ?[0-9]{1,4}( [a-z\r\u{0}]{0,3})?\r?\n)?([A-Za-z-]{1,6}: ?[a-z,]{0,5}\r?\n){0,4}(\r\n)?",
+        cut in 0usize..80,
+        head in 20usize..80,
+    ) {
+        let limits = Limits { head, fields: 3, ..limits() };
+        let raw = raw.as_bytes();
+        let show = |found: Result<Option<(ResponseHead, usize)>, _>| found.map(|found| found.map(|f| format!("{f:?}")));
+        let mut parser = response::Parser::default();
+        let first = show(parser.parse(&raw[..cut.min(raw.len())], &limits));
+        let pieces = if first == Ok(None) { show(parser.parse(raw, &limits)) } else { first };
+        prop_assert_eq!(pieces, show(response::parse(raw, &limits)));
     }
 
     #[test]

@@ -65,15 +65,15 @@ async fn large_bodies_pass_in_both_directions_at_once() {
         to
     });
     let mut all = Vec::new();
-    while !all.ends_with(b"x") || all.len() < size {
+    let mut head = 0;
+    while head == 0 || all.len() < head + size {
         assert_ne!(from.read_buf(&mut all).await.unwrap(), 0, "after {}", all.len());
-        let head = all.windows(4).position(|w| w == b"\r\n\r\n").map_or(0, |at| at + 4);
-        if all.len() == head + size {
-            break;
-        }
+        head = all.windows(4).take(500).position(|w| w == b"\r\n\r\n").map_or(0, |at| at + 4);
     }
     drop((from, send.await.unwrap()));
     world.gateway.await.unwrap().ends[0].unwrap();
+    // All of the request was sent, so the connection was kept, and the origin still listens to it.
+    world.pool.clear();
     echo.await.unwrap();
 }
 
