@@ -1,8 +1,8 @@
 //! What a fragment may speak about: outside its scope a rule is a load error.
 //!
-//! Private ranges are more than destinations: they are what the address floor keeps shut. So a scope of
-//! `destinations: any` grants every name and every public network, but a private range only where `cidrs` of the scope
-//! list a network that contains it.
+//! Private ranges are more than destinations: they are what the address floor keeps shut. A scope that lists its
+//! destinations grants a private range only where its `cidrs` list a network that contains it; `destinations: any` says
+//! any, and the rule must still name the range itself.
 
 use std::sync::Arc;
 
@@ -92,29 +92,16 @@ impl<'p> CompiledScope<'p> {
     }
 
     fn check_network(&self, raw: &RawRule, network: IpNet, place: Place, report: &mut Report<'_>) {
-        let listed = match &self.scope.destinations {
-            Reach::Any => false,
-            Reach::Only((_, cidrs)) => cidrs.iter().any(|granted| granted.contains(&network)),
-        };
-        if listed {
+        let Reach::Only((_, cidrs)) = &self.scope.destinations else { return };
+        if cidrs.iter().any(|granted| granted.contains(&network)) {
             return;
         }
-        let global = address::network_is_global(network);
-        match (&self.scope.destinations, raw.action) {
-            (Reach::Any, Action::Deny) => {}
-            (Reach::Any, Action::Allow) if global => {}
-            (Reach::Only(_), Action::Allow | Action::Deny) if !raw.destinations.hosts.is_empty() && global => {
-                // The hosts are in the scope, and public networks only narrow them.
-            }
-            (Reach::Only(_), Action::Deny) if !raw.destinations.hosts.is_empty() => {}
-            (Reach::Any, Action::Allow) => {
-                let help =
-                    "`destinations: any` does not open private ranges: list the network under `cidrs` of the scope";
-                report.error_help(place, format!("`{network}` has addresses that are not public"), help);
-            }
-            (Reach::Only(_), Action::Allow | Action::Deny) => {
-                outside(place, &network.to_string(), "networks", report);
-            }
+        // The hosts are in the scope, and public networks only narrow them; a deny may narrow them as it likes.
+        let narrows = !raw.destinations.hosts.is_empty();
+        match raw.action {
+            Action::Allow if narrows && address::network_is_global(network) => {}
+            Action::Deny if narrows => {}
+            Action::Allow | Action::Deny => outside(place, &network.to_string(), "networks", report),
         }
     }
 
