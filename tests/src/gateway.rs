@@ -23,7 +23,6 @@ pub fn binary() -> PathBuf {
 }
 
 /// What a gateway is started from.
-#[derive(Debug)]
 pub struct Setup {
     /// Files of this gateway.
     pub scratch: Scratch,
@@ -124,7 +123,6 @@ pub fn hour() -> Validity {
 }
 
 /// A running gateway.
-#[derive(Debug)]
 pub struct Gateway {
     child: Child,
     /// What it was started from.
@@ -144,13 +142,14 @@ impl Gateway {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let (records, log) = (Arc::default(), Arc::default());
+        let records: Arc<Mutex<Vec<Value>>> = Arc::default();
+        let log: Arc<Mutex<Vec<String>>> = Arc::default();
         let keep = Arc::clone(&records);
         collect(child.stdout.take().unwrap(), move |line| {
             let value = serde_json::from_str(&line).unwrap_or_else(|_| Value::String(line));
-            Mutex::lock(&keep).unwrap().push(value);
+            keep.lock().unwrap().push(value);
         });
-        let keep: Arc<Mutex<Vec<String>>> = Arc::clone(&log);
+        let keep = Arc::clone(&log);
         collect(child.stderr.take().unwrap(), move |line| keep.lock().unwrap().push(line));
         let mut gateway = Gateway { child, setup, records, log };
         eventually("the gateway is ready", || {
