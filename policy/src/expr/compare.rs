@@ -122,6 +122,9 @@ impl Checker<'_> {
             return None;
         }
         self.literal_fits(&item, right, &list);
+        if let (Term::Literal(Literal::Text(key)), Term::Attribute(map)) = (&item, &list) {
+            self.key(left, *map, key);
+        }
         Some(Typed::Cond(Cond::In(Box::new([item, list]))))
     }
 

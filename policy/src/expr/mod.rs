@@ -106,6 +106,9 @@ impl Expr {
     }
 
     /// Evaluate on these facts.
+    ///
+    /// What the protocol can never have (the head of a request, inside a tunnel) is absorbed as an error is; where it is
+    /// not, the whole is `No`.
     pub fn eval(&self, facts: &Facts, reading: Reading) -> Truth {
         let made = Made::of(facts, self.uses);
         truth(eval::all(&self.conds, &Scope::new(facts, reading, &made)))

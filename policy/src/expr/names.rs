@@ -63,7 +63,7 @@ impl Checker<'_> {
     }
 
     /// Header fields are known by lower-case names alone.
-    fn key(&mut self, node: &Node, map: Attribute, key: &str) {
+    pub(super) fn key(&mut self, node: &Node, map: Attribute, key: &str) {
         if map == Attribute::RequestHeaders && key.contains(|c: char| c.is_ascii_uppercase()) {
             let message = format!("`{key}` is never there: fields are known by lower-case names");
             self.problem(&node.range, message, Some(format!("write `{}`", key.to_ascii_lowercase())));

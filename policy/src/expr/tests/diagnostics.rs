@@ -104,6 +104,7 @@ fn types_are_checked_at_load() {
             "known by lower-case names",
             "write `x-team`",
         ),
+        ("'X-Team' in request.headers", "'X-Team'", "known by lower-case names", "write `x-team`"),
         (
             "request.protocol == 'https'",
             "'https'",

@@ -10,4 +10,6 @@ mod explanations;
 
 mod hostile;
 
+mod random;
+
 mod oracle;
