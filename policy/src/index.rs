@@ -23,24 +23,22 @@ pub(crate) type Map<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
 
 #[derive(Debug, Default)]
 pub(crate) struct Index {
-    names: Map<Box<str>, Entry>,
+    /// By the very name.
+    names: Map<Box<str>, Bucket>,
+    /// By a name that the host lies below.
+    apexes: Map<Box<str>, Bucket>,
+    /// Numbers of labels that occur in `apexes`, one bit each: a name has at most 127 (RFC 1035 section 2.3.4).
+    depths: u128,
     networks: Map<IpNet, Bucket>,
     /// Prefix lengths that occur in `networks`.
     lengths: Vec<u8>,
     global: Bucket,
 }
 
-/// Rules for a name, and for the names below it.
-#[derive(Debug, Default)]
-struct Entry {
-    exact: Bucket,
-    below: Bucket,
-}
-
 #[derive(Debug, Default)]
 struct Bucket {
     rules: Vec<RuleId>,
-    by_identity: Map<Box<str>, Vec<RuleId>>,
+    by_identity: Option<Box<Map<Box<str>, Vec<RuleId>>>>,
 }
 
 /// From how many rules on a bucket is split by identity: judging that many costs about as much as one more look-up.
@@ -99,12 +97,10 @@ impl Index {
             }
         }
         let ids: Map<RuleId, &Rule> = rules.collect();
-        for entry in index.names.values_mut() {
-            entry.exact.split(&ids);
-            entry.below.split(&ids);
-        }
-        index.networks.values_mut().for_each(|bucket| bucket.split(&ids));
+        let named = index.names.values_mut().chain(index.apexes.values_mut());
+        named.chain(index.networks.values_mut()).for_each(|bucket| bucket.split(&ids));
         index.global.split(&ids);
+        index.depths = index.apexes.keys().fold(0, |depths, apex| depths | depth_bit(labels(apex)));
         index.lengths = index.networks.keys().map(IpNet::prefix_len).collect();
         index.lengths.sort_unstable();
         index.lengths.dedup();
@@ -114,14 +110,14 @@ impl Index {
     /// Every rule in every answer.
     #[cfg(test)]
     pub(crate) fn everything(ids: impl Iterator<Item = RuleId>) -> Index {
-        let global = Bucket { rules: ids.collect(), by_identity: Map::default() };
+        let global = Bucket { rules: ids.collect(), by_identity: None };
         Index { global, ..Index::default() }
     }
 
     fn bucket(&mut self, key: Key) -> &mut Vec<RuleId> {
         match key {
-            Key::Exact(name) => &mut self.names.entry(name).or_default().exact.rules,
-            Key::Below(apex) => &mut self.names.entry(apex).or_default().below.rules,
+            Key::Exact(name) => &mut self.names.entry(name).or_default().rules,
+            Key::Below(apex) => &mut self.apexes.entry(apex).or_default().rules,
             Key::Network(network) => &mut self.networks.entry(network).or_default().rules,
         }
     }
@@ -131,13 +127,11 @@ impl Index {
         let id = facts.identity.id();
         match &facts.destination.host {
             Host::Name(name) => {
-                if let Some(entry) = self.names.get(&**name) {
-                    entry.exact.visit(id, &mut each);
+                if let Some(bucket) = self.names.get(&**name) {
+                    bucket.visit(id, &mut each);
                 }
-                for parent in parents(name) {
-                    if let Some(entry) = self.names.get(parent) {
-                        entry.below.visit(id, &mut each);
-                    }
+                if self.depths != 0 {
+                    self.visit_apexes(name, id, &mut each);
                 }
             }
             Host::Ip(ip) => {
@@ -151,14 +145,34 @@ impl Index {
         }
         self.global.visit(id, &mut each);
     }
+
+    fn visit_apexes(&self, name: &str, identity: &str, each: &mut impl FnMut(RuleId)) {
+        let mut depth = labels(name);
+        for parent in parents(name) {
+            depth -= 1;
+            if self.depths & depth_bit(depth) == 0 {
+                continue;
+            }
+            if let Some(bucket) = self.apexes.get(parent) {
+                bucket.visit(identity, each);
+            }
+        }
+    }
+}
+
+fn labels(name: &str) -> usize {
+    name.bytes().filter(|byte| *byte == b'.').count() + 1
+}
+
+/// The last bit stands for every number of labels that no name can have.
+fn depth_bit(labels: usize) -> u128 {
+    1 << labels.min(127)
 }
 
 impl Bucket {
     fn visit(&self, identity: &str, each: &mut impl FnMut(RuleId)) {
         self.rules.iter().copied().for_each(&mut *each);
-        if !self.by_identity.is_empty()
-            && let Some(rules) = self.by_identity.get(identity)
-        {
+        if let Some(rules) = self.by_identity.as_ref().and_then(|by_identity| by_identity.get(identity)) {
             rules.iter().copied().for_each(each);
         }
     }
@@ -169,17 +183,19 @@ impl Bucket {
             return;
         }
         let mut rest = Vec::new();
+        let mut by_identity: Map<Box<str>, Vec<RuleId>> = Map::default();
         for id in std::mem::take(&mut self.rules) {
             match rules.get(&id).and_then(|rule| rule.exact_ids()) {
                 Some(identities) => {
                     for identity in identities {
-                        self.by_identity.entry(identity.into()).or_default().push(id);
+                        by_identity.entry(identity.into()).or_default().push(id);
                     }
                 }
                 None => rest.push(id),
             }
         }
         self.rules = rest;
+        self.by_identity = (!by_identity.is_empty()).then(|| Box::new(by_identity));
     }
 }
 

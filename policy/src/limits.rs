@@ -35,7 +35,7 @@ impl Limits {
         diagnostics: 1_000,
         global_rules: 1_000,
         workload_patterns: 1_000,
-        nearest_considered: 256,
+        nearest_considered: 128,
         traced_rules: 1_000,
         declared_bytes: 1_024,
     };

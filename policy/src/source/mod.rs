@@ -92,6 +92,10 @@ fn readable<'t>(file: u32, text: &'t [u8], limits: &Limits, report: &mut Report<
             return None;
         }
     };
+    // Nearly every file is plain ASCII and line feeds: then there is nothing to find.
+    if text.bytes().all(|byte| matches!(byte, b'\n' | b' '..=b'~')) {
+        return Some(text);
+    }
     let mut clean = true;
     let mut rest = text.char_indices().peekable();
     while let Some((at, c)) = rest.next() {
@@ -160,7 +164,8 @@ impl<'t> Tree<'t> {
             }
             Event::MappingStart(_, anchor, tag) => {
                 self.plain(anchor, tag.is_some(), span, report);
-                self.open.push(Open::Map(span, Vec::new(), None));
+                // A rule has some ten fields.
+                self.open.push(Open::Map(span, Vec::with_capacity(8), None));
             }
             Event::SequenceEnd | Event::MappingEnd => {
                 let node = match self.open.pop() {
