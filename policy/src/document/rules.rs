@@ -110,12 +110,7 @@ fn rule(node: &Node<'_>, book: Book, report: &mut Report<'_>) -> Option<RawRule>
         egress_point(node, report);
     }
     lifted_by(&mut fields, book, report);
-    if let Some(node) = fields.optional("inspect").filter(|node| !read::is_word(node, "never")) {
-        report.not_yet(node.place, "inspect: required");
-    }
-    for key in ["limits", "evidence"] {
-        fields.not_yet(key, report);
-    }
+    not_yet(&mut fields, report);
     let (trust, trust_place) = trust?;
     let named = Named {
         identities: fields.says("identities") || fields.says("anyone"),
@@ -144,6 +139,16 @@ fn rule(node: &Node<'_>, book: Book, report: &mut Report<'_>) -> Option<RawRule>
     };
     check_action(&rule, &named, book, trust_place, report);
     Some(rule)
+}
+
+/// What this version does not enforce.
+fn not_yet(fields: &mut Fields<'_, '_>, report: &mut Report<'_>) {
+    if let Some(node) = fields.optional("inspect").filter(|node| !read::is_word(node, "never")) {
+        report.not_yet(node.place, "inspect: required");
+    }
+    for key in ["limits", "evidence"] {
+        fields.not_yet(key, report);
+    }
 }
 
 /// Which keys are written, be their values right or wrong: what is wrong is not also missing.
