@@ -40,7 +40,7 @@ fn a_name_that_no_rule_allows_is_denied_without_a_dns_question() {
     let reply = gateway.client().connect("exfil-data.evil.test:443");
     assert_eq!(reply.status, 403);
     assert!(reply.phrase.starts_with("gatepass: no rule allows it ["), "{}", reply.phrase);
-    assert!(reply.body.contains("nearest  team/web"), "{}", reply.body);
+    assert!(reply.body.contains("no rule lets anonymous reach exfil-data.evil.test:443"), "{}", reply.body);
     assert_eq!(gateway.decision(&reply.id())["reason"]["code"], "no_rule");
     assert!(resolver.queries().is_empty());
 }
