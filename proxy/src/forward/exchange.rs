@@ -1,12 +1,12 @@
 //! One request and its answer: both directions at once, in one future.
 
-use std::pin::{Pin, pin};
+use std::future::Future;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::{Instant, Sleep};
+use tokio::time::{Instant, sleep_until};
 
 use super::download::Download;
 use super::failure::{Answered, Failure, Fault, Retry};
@@ -57,7 +57,6 @@ pub async fn exchange<C: AsyncRead + AsyncWrite + Unpin>(
     upstream.fit = Use::Spoilt;
     upstream.to_upstream.clear(usize::MAX);
     upstream.to_client.clear(usize::MAX);
-    let started = Instant::now();
     let mut run = Run {
         upload: Upload::begin(head, limits, upstream),
         download: Download::new(),
@@ -68,10 +67,9 @@ pub async fn exchange<C: AsyncRead + AsyncWrite + Unpin>(
         limits,
         counts,
         moved: Moved::Yes,
-        deadline: started,
+        deadline: Instant::now(),
     };
-    let mut timer = pin!(tokio::time::sleep_until(started + limits.idle.min(limits.response_head)));
-    match std::future::poll_fn(|cx| run.poll(cx, timer.as_mut())).await {
+    match std::future::poll_fn(|cx| run.poll(cx)).await {
         Ok(()) => Ok(run.end()),
         Err(fault) => {
             let answered = if run.upstream.to_client.is_cut() { Answered::Begun } else { run.download.answered };
@@ -103,32 +101,36 @@ pub(super) struct Run<'a, C> {
 }
 
 impl<C: AsyncRead + AsyncWrite + Unpin> Run<'_, C> {
-    fn poll(&mut self, cx: &mut Context<'_>, timer: Pin<&mut Sleep>) -> Poll<Result<(), Fault>> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Fault>> {
         if let Poll::Ready(Err(fault)) = self.poll_upload(cx) {
             return Poll::Ready(Err(fault));
         }
         // The answer ends the exchange, even while the body is still on its way: nobody wants the rest of it.
         match self.poll_download(cx) {
             Poll::Ready(ended) => Poll::Ready(ended),
-            Poll::Pending => self.poll_patience(cx, timer),
+            Poll::Pending => self.poll_patience(cx),
         }
     }
 
     /// The clock, looked at only when nothing can move.
-    fn poll_patience(&mut self, cx: &mut Context<'_>, mut timer: Pin<&mut Sleep>) -> Poll<Result<(), Fault>> {
+    ///
+    /// The timer belongs to the connection and is left to ring early: one that is set and taken back with every request
+    /// costs more than the request's own code, and may wake the runtime's driver each time.
+    fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Fault>> {
         if self.moved == Moved::Yes {
             self.moved = Moved::No;
             self.deadline = Instant::now() + self.patience();
         }
-        // A timer that rings early is cheaper than one that is set with every byte.
-        if self.deadline < timer.deadline() {
-            timer.as_mut().reset(self.deadline);
+        let deadline = self.deadline;
+        let timer = self.upstream.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+        if deadline < timer.deadline() {
+            timer.as_mut().reset(deadline);
         }
         while timer.as_mut().poll(cx).is_ready() {
-            if Instant::now() >= self.deadline {
+            if Instant::now() >= deadline {
                 return Poll::Ready(Err(self.who_is_late()));
             }
-            timer.as_mut().reset(self.deadline);
+            timer.as_mut().reset(deadline);
         }
         Poll::Pending
     }

@@ -1,7 +1,10 @@
 //! A connection to an upstream, and what is known of whether another request may go over it.
 
+use std::pin::Pin;
+
 use bytes::BytesMut;
 use tokio::net::TcpStream;
+use tokio::time::Sleep;
 
 use super::outgoing::Outgoing;
 
@@ -26,6 +29,8 @@ pub struct Upstream {
     pub(super) input: BytesMut,
     pub(super) to_upstream: Outgoing,
     pub(super) to_client: Outgoing,
+    /// Kept from one exchange to the next; see `exchange`.
+    pub(super) timer: Option<Pin<Box<Sleep>>>,
     pub(super) fit: Use,
 }
 
@@ -37,6 +42,7 @@ impl Upstream {
             input: BytesMut::new(),
             to_upstream: Outgoing::default(),
             to_client: Outgoing::default(),
+            timer: None,
             fit: Use::Fresh,
         }
     }

@@ -294,3 +294,28 @@ fn framing_is_what_the_fields_say() {
     assert_eq!(head("content-length:\t7 \r\n"), Framing::Length(7));
     assert_eq!(head("TRANSFER-ENCODING: Chunked\r\n"), Framing::Chunked);
 }
+
+#[test]
+fn refusals_outside_the_corpus_have_their_status() {
+    let status = |raw: &str| request::parse(raw.as_bytes(), &limits()).unwrap_err().status();
+    let get = |fields: &str| status(&format!("GET http://a.test/ HTTP/1.1\r\nHost: a.test\r\n{fields}\r\n"));
+    assert_eq!(status("GET http://a.test/ HTTP/1.1\r\n\r\n"), Some(400), "no Host");
+    assert_eq!(get("Proxy-Authorization: a\r\nProxy-Authorization: a\r\n"), Some(400));
+    assert_eq!(get("Gatepass-Data-Class: a\r\nGatepass-Data-Class: a\r\n"), Some(400));
+    assert_eq!(get("Expect: 200-ok\r\n"), Some(417));
+    assert_eq!(status("TRACE http://a.test/ HTTP/1.1\r\n"), Some(405));
+    assert_eq!(status(&format!("GET http://a.test/{} HTTP/1.1\r\n", "x".repeat(9000))), Some(414));
+    assert_eq!(status("GET https://a.test/ HTTP/1.1\r\n"), Some(400));
+    let options = "OPTIONS http://a.test HTTP/1.1\r\nHost: a.test\r\nMax-Forwards: 0\r\n\r\n";
+    assert_eq!(status(options), Some(400));
+    assert_eq!(get("Connection: a b\r\n"), Some(400));
+}
+
+#[test]
+fn what_the_client_is_told_fits_a_reason_phrase() {
+    for row in rows(HTTP).filter(|row| row[1] == "req") {
+        if let Err(error) = request::parse(&unescape(row[3]), &limits()) {
+            assert!(error.text().is_ascii() && error.text().len() < 100, "{error}");
+        }
+    }
+}

@@ -21,6 +21,8 @@ pub mod fields;
 
 pub mod trailers;
 
+pub mod facts;
+
 mod lines;
 
 mod syntax;

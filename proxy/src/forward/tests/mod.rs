@@ -104,6 +104,7 @@ async fn gateway(mut client: TcpStream, pool: Arc<Pool>, endpoint: SocketAddr, l
     let mut parser = Parser::default();
     let mut seen = Seen { ends: Vec::new(), counts: Vec::new(), retries: 0 };
     loop {
+        buffer.reserve(limits.buffer);
         let (head, consumed) = loop {
             match parser.parse(&buffer, &limits.http1).expect("the tests send sound heads") {
                 Some(found) => break found,
