@@ -6,14 +6,17 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
-/// How much of what a refused client still sends is thrown away, and for how long: closing over unread bytes would
-/// reset the connection and could take the answer with it (RFC 9112 section 9.6).
+use crate::forward::farewell;
+
+/// How much of what a refused client still sends is thrown away, and for how long.
 const DISCARD_MAX: usize = 64 * 1024;
 const DISCARD_FOR: Duration = Duration::from_secs(1);
+/// How long a client may take to read an answer of a few hundred bytes.
+const SAY_FOR: Duration = Duration::from_secs(5);
 
 /// The client's side of a connection.
 #[derive(Debug)]
@@ -24,23 +27,29 @@ pub enum Client {
     Tls(Box<TlsStream<TcpStream>>),
 }
 
+/// Whether something that was said has left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Said {
+    /// It has.
+    Yes,
+    /// The client does not read, or is gone.
+    No,
+}
+
 impl Client {
+    /// Say something of the gateway's own. A client that does not read it in time is as good as gone.
+    pub async fn say(&mut self, answer: &[u8]) -> Said {
+        match tokio::time::timeout(SAY_FOR, self.write_all(answer)).await {
+            Ok(Ok(())) => Said::Yes,
+            Ok(Err(_)) | Err(_) => Said::No,
+        }
+    }
+
     /// Say the last thing and close so that it arrives.
     pub async fn farewell(mut self, last: &[u8]) {
-        if self.write_all(last).await.is_err() || self.shutdown().await.is_err() {
-            return;
+        if self.say(last).await == Said::Yes {
+            farewell(&mut self, DISCARD_MAX, DISCARD_FOR).await;
         }
-        let discard = async {
-            let mut left = DISCARD_MAX;
-            let mut waste = [0u8; 2048];
-            while left > 0 {
-                match self.read(&mut waste).await {
-                    Ok(0) | Err(_) => return,
-                    Ok(n) => left = left.saturating_sub(n),
-                }
-            }
-        };
-        let _ = tokio::time::timeout(DISCARD_FOR, discard).await;
     }
 }
 

@@ -8,10 +8,10 @@ use std::time::Duration;
 use bytes::BytesMut;
 use gatepass_policy::decision::Reason;
 use gatepass_policy::facts::{Protocol, Tls};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncReadExt;
 use tokio::time::{Instant, timeout_at};
 
-use crate::client::Client;
+use crate::client::{Client, Said};
 use crate::client_hello::{self, Outcome as Hello};
 use crate::evidence::words::Ending;
 use crate::evidence::{Admission, Close};
@@ -135,9 +135,9 @@ async fn connect(conversation: Box<Conversation>, head: RequestHead, shared: &Sh
             Ok(admitted) => {
                 let mut client = client;
                 let answer = established(&admitted.admission.id());
-                match client.write_all(answer.as_bytes()).await {
-                    Ok(()) => carry(client, buffer, admitted, drain, shared).await,
-                    Err(_) => close(admitted.admission, Counts::default(), Ending::ClientClosed, shared),
+                match client.say(answer.as_bytes()).await {
+                    Said::Yes => carry(client, buffer, admitted, drain, shared).await,
+                    Said::No => close(admitted.admission, Counts::default(), Ending::ClientClosed, shared),
                 }
             }
         },
@@ -146,7 +146,7 @@ async fn connect(conversation: Box<Conversation>, head: RequestHead, shared: &Sh
 
 /// 200, the ClientHello, the last stage. No byte of the client's goes upstream before that.
 async fn judge_hello(mut client: Client, mut buffer: BytesMut, passage: Passage<'_>, drain: Drain, shared: &Shared) {
-    if client.write_all(established(&passage.id()).as_bytes()).await.is_err() {
+    if client.say(established(&passage.id()).as_bytes()).await == Said::No {
         drop(passage.refuse(Reason::HelloTimeout, "the client left before the tunnel was open"));
         return;
     }

@@ -1,29 +1,33 @@
 //! Plain HTTP, one request at a time: each is decided, recorded and carried anew, whatever connections it travels on.
 
-use gatepass_policy::facts::{HttpRequest, Protocol};
+use gatepass_policy::facts::Protocol;
 use gatepass_policy::host::Host;
-use tokio::io::AsyncWriteExt;
 
+use crate::client::Said;
 use crate::connection::{Conversation, Next, carry_upgrade, close};
 use crate::dial;
 use crate::evidence::Admission;
 use crate::evidence::words::Ending;
 use crate::forward::{self, Answered, Counts, Fault, Key, Retry, Upstream};
-use crate::http1::{Framing, RequestHead, Target};
+use crate::http1::{Framing, RequestHead, Target, body};
 use crate::passage::{self, Clearance, Connected, Intent};
 use crate::refusal::{self, After, Body, Form, Refusal};
 use crate::reserved::{self, Question};
 use crate::server::Shared;
 use crate::shutdown::Phase;
 
-/// Fields whose values are credentials: no rule sees them, so that no explanation can show them.
-const CREDENTIALS: &[&str] = &["authorization", "cookie", "proxy-authorization", "set-cookie", "x-api-key"];
-
 /// Decide one request and carry it, or refuse it.
 pub async fn serve(conversation: Box<Conversation>, head: RequestHead, shared: &Shared) -> Next {
     let form = form_of(&head);
     if *head.target.authority() == reserved_authority() {
         return tell_why(conversation, &head, form, shared).await;
+    }
+    // What is already here of a body must be sound before anything is decided, looked up or dialled.
+    if let Err(error) = body::sound_so_far(head.framing, &conversation.buffer, &shared.head) {
+        let refusal = passage::malformed(&conversation.peer, Some(error.status()), error.text(), shared);
+        let answer = refusal.response(form, After::Close, Body::for_method(head.method()));
+        conversation.client.farewell(&answer).await;
+        return Next::End;
     }
     let started = std::time::Instant::now();
     shared.metrics.requests.increment(1.0);
@@ -134,9 +138,9 @@ async fn carry(
 async fn refuse(mut conversation: Box<Conversation>, head: &RequestHead, refusal: &Refusal, form: Form) -> Next {
     if head.keep_alive && head.framing == Framing::None && conversation.drain.phase() == Phase::Serving {
         let answer = refusal.response(form, After::KeepAlive, Body::for_method(head.method()));
-        return match conversation.client.write_all(&answer).await {
-            Ok(()) => Next::Head(conversation),
-            Err(_) => Next::End,
+        return match conversation.client.say(&answer).await {
+            Said::Yes => Next::Head(conversation),
+            Said::No => Next::End,
         };
     }
     let answer = refusal.response(form, After::Close, Body::for_method(head.method()));
@@ -164,9 +168,9 @@ async fn tell_why(mut conversation: Box<Conversation>, head: &RequestHead, form:
         conversation.client.farewell(&answer).await;
         return Next::End;
     }
-    match conversation.client.write_all(&answer).await {
-        Ok(()) => Next::Head(conversation),
-        Err(_) => Next::End,
+    match conversation.client.say(&answer).await {
+        Said::Yes => Next::Head(conversation),
+        Said::No => Next::End,
     }
 }
 
@@ -181,39 +185,7 @@ pub fn intent(head: &RequestHead, protocol: Protocol) -> Intent {
         protocol,
         credentials: head.proxy_authorization().map(<[u8]>::to_vec),
         declared: head.data_class().map(<[u8]>::to_vec),
-        request: match &head.target {
-            Target::Connect(_) => None,
-            Target::Absolute { .. } => Some(request_facts(head)),
-        },
-    }
-}
-
-fn request_facts(head: &RequestHead) -> HttpRequest {
-    let mut headers = std::collections::BTreeMap::<String, String>::new();
-    for field in head.fields.iter() {
-        let name = field.lower().into_owned();
-        if CREDENTIALS.contains(&name.as_str()) {
-            continue;
-        }
-        let value = String::from_utf8_lossy(field.value()).into_owned();
-        headers
-            .entry(name)
-            .and_modify(|joined| {
-                joined.push_str(", ");
-                joined.push_str(&value);
-            })
-            .or_insert(value);
-    }
-    HttpRequest {
-        method: head.method().to_owned(),
-        path: head.target.path().unwrap_or("/").to_owned(),
-        query: head.target.query().unwrap_or_default().to_owned(),
-        headers,
-        content_length: match head.framing {
-            Framing::None => Some(0),
-            Framing::Length(length) => Some(length),
-            Framing::Chunked | Framing::UntilClose => None,
-        },
+        request: head.facts(),
     }
 }
 

@@ -90,6 +90,10 @@ impl Startup {
         let (Ok(resolver), Ok(evidence), true) = (resolver, evidence, problems.is_empty()) else {
             return Err(problems.join("\n"));
         };
+        // Names this process in `Via`, so that a loop is seen and a chain of gateways is not taken for one; it tells
+        // origins nothing of the machine.
+        let id = uuid::Uuid::now_v7().simple().to_string();
+        let pseudonym = format!("gatepass-{}", id.get(24..).unwrap_or_default());
         let shared = Shared {
             clock,
             policy: Arc::new(policy),
@@ -105,7 +109,7 @@ impl Startup {
             }),
             pools: tunnel::Pools::new(tunnel_pools()),
             connections: Arc::new(Semaphore::new(room)),
-            head: head_limits(&limits),
+            head: head_limits(&limits, &pseudonym),
             hello: client_hello::Limits {
                 max_bytes: limits.client_hello_max_bytes,
                 timeout: limits.client_hello_timeout,
@@ -117,7 +121,7 @@ impl Startup {
                 max_attempts: DIAL_ATTEMPTS,
             },
             tunnel: tunnel::Limits { idle: limits.tunnel_idle_timeout, max_duration: Some(limits.tunnel_max_duration) },
-            forward: forward_limits(&limits),
+            forward: forward_limits(&limits, &pseudonym),
             limits,
         };
         Ok(Parts { shared, listeners: gates, admin: config.admin, warnings })
@@ -261,20 +265,20 @@ fn file_limit() -> usize {
     limit.current.and_then(|files| usize::try_from(files).ok()).unwrap_or(usize::MAX)
 }
 
-fn head_limits(limits: &Limits) -> http1::Limits {
+fn head_limits(limits: &Limits, pseudonym: &str) -> http1::Limits {
     http1::Limits {
         head: limits.head_max_bytes,
         target: limits.head_max_bytes / 2,
         fields: limits.head_max_fields,
         chunk_line: 4096,
         trailers: 8192,
-        pseudonym: "gatepass".into(),
+        pseudonym: pseudonym.into(),
     }
 }
 
-fn forward_limits(limits: &Limits) -> forward::Limits {
+fn forward_limits(limits: &Limits, pseudonym: &str) -> forward::Limits {
     forward::Limits {
-        http1: head_limits(limits),
+        http1: head_limits(limits, pseudonym),
         buffer: 16 * 1024,
         interim: 8,
         response_head: limits.response_head_timeout,

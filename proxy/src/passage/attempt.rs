@@ -1,0 +1,175 @@
+//! One attempt on its way: its facts, its decisions, and the one record that each of its ends leaves.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use gatepass_policy::decision::{Decision, Reason, Verdict};
+use gatepass_policy::facts::{Facts, Protocol, Tls};
+use gatepass_policy::identity::{Identity, Method};
+use gatepass_policy::schema::Stage;
+use jiff::Timestamp;
+
+use super::early::unrecorded;
+use super::{Connected, Intent, NameFault, Refused};
+use crate::evidence::parts::Timings;
+use crate::evidence::{Admission, DecisionRecord, Reservation};
+use crate::peer::Peer;
+use crate::policy_store::Snapshot;
+use crate::refusal::Refusal;
+use crate::resolver::ResolveError;
+use crate::server::Shared;
+
+/// How many near misses a refusal tells of.
+const NEAREST: usize = 3;
+
+/// What is known of one attempt while it walks the line.
+pub(super) struct Attempt<'a> {
+    pub(super) shared: &'a Shared,
+    pub(super) snapshot: Arc<Snapshot>,
+    pub(super) reservation: Reservation,
+    pub(super) facts: Facts,
+    shown: Credentials,
+    pub(super) timings: Timings,
+}
+
+/// What is wrong with who asks: the reason, the particulars, and the status where it is not the reason's own.
+pub(super) type Fault = (Reason, String, Option<u16>);
+
+/// Whether the client showed a credential of its own accord.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Credentials {
+    Shown,
+    None,
+}
+
+impl<'a> Attempt<'a> {
+    /// Establish who asks; a fault in that is returned beside the attempt, so that it is recorded like any other.
+    pub(super) fn begin(
+        peer: &Peer,
+        intent: Intent,
+        shared: &'a Shared,
+        reservation: Reservation,
+        now: Timestamp,
+    ) -> (Attempt<'a>, Option<Fault>) {
+        let snapshot = shared.policy.current();
+        let mut fault = None;
+        let identity = peer.identify(&shared.identity, intent.credentials.as_deref(), now).unwrap_or_else(|invalid| {
+            fault = Some((Reason::IdentityInvalid, invalid.text().to_owned(), invalid.status()));
+            Identity::anonymous()
+        });
+        let subject = snapshot.set.subject(&identity, intent.declared.as_deref()).unwrap_or_else(|refused| {
+            fault.get_or_insert((Reason::DataClassRefused, refused.to_string(), None));
+            snapshot.set.registered(&identity)
+        });
+        let facts = Facts {
+            now,
+            source: Some(peer.address),
+            listener: Some(Arc::clone(&peer.listener.name)),
+            identity,
+            subject,
+            tags: snapshot.set.tags(&intent.destination.host),
+            destination: intent.destination,
+            protocol: intent.protocol,
+            request: intent.request,
+            floor: shared.floor.load_full(),
+            resolved: None,
+            // Plain HTTP carries no TLS, and that is known from the start.
+            tls: (intent.protocol == Protocol::Http).then_some(Tls::Absent),
+        };
+        let shown = if intent.credentials.is_some() { Credentials::Shown } else { Credentials::None };
+        (Attempt { shared, snapshot, reservation, facts, shown, timings: Timings::default() }, fault)
+    }
+
+    pub(super) fn decide(&mut self) -> Verdict {
+        let started = Instant::now();
+        let verdict = self.snapshot.set.decide(&self.facts);
+        let took = started.elapsed();
+        self.timings.decide_us = Some(self.timings.decide_us.unwrap_or(0) + micros(took));
+        verdict
+    }
+
+    pub(super) async fn resolve(&mut self) -> Result<(), ResolveError> {
+        let started = Instant::now();
+        let resolved = self.shared.resolver.resolve(&self.facts.destination.host).await;
+        if self.facts.destination.host.name().is_some() {
+            let took = started.elapsed();
+            self.timings.dns_us = Some(micros(took));
+        }
+        self.facts.resolved = Some(resolved?);
+        Ok(())
+    }
+
+    /// Record the permitting decision. Its admission is the proof that bytes may flow.
+    pub(super) async fn admit(self, decision: &Decision, at: Connected) -> Result<Admission, Refusal> {
+        let record = DecisionRecord::decided(&self.facts, decision, &[], self.snapshot.reference.clone())
+            .with_dialled(at.endpoint.address(), at.local)
+            .with_timings(self.timings);
+        match self.reservation.admit(record).await {
+            Ok(admission) => Ok(admission),
+            Err(_) => {
+                let policy = self.snapshot.reference.clone();
+                let record = DecisionRecord::refused(&self.facts, Reason::EvidenceUnavailable, "", policy);
+                Err(unrecorded(record))
+            }
+        }
+    }
+
+    /// A policy denial: what came nearest is worked out only now, off the path of those who may pass.
+    pub(super) fn deny(self, denial: &Decision) -> Refusal {
+        if self.wants_credentials(denial) {
+            return self.refuse(Reason::IdentityRequired, "none were shown, and nobody without them may go there");
+        }
+        let nearest = match denial.reason {
+            Reason::NoRule | Reason::RuleExpired => self.snapshot.set.nearest(&self.facts, NEAREST),
+            _ => Vec::new(),
+        };
+        let record = DecisionRecord::decided(&self.facts, denial, &nearest, self.snapshot.reference.clone());
+        self.conclude(record)
+    }
+
+    pub(super) fn deny_after(self, denial: &Decision) -> Refused {
+        let name = match &self.facts.tls {
+            Some(Tls::Hello(hello)) => match &hello.sni {
+                Some(sni) if Some(sni.as_str()) != self.facts.destination.host.name() => NameFault::Disagrees,
+                Some(_) | None => NameFault::None,
+            },
+            Some(Tls::Absent) | None => NameFault::None,
+        };
+        Refused { refusal: self.deny(denial), name }
+    }
+
+    /// A refusal that no rule made.
+    pub(super) fn refuse(self, reason: Reason, detail: &str) -> Refusal {
+        let record = DecisionRecord::refused(&self.facts, reason, detail, self.snapshot.reference.clone());
+        self.conclude(record)
+    }
+
+    /// Permitted so far, but the network did not play along.
+    pub(super) fn fail(self, settled: Option<&Decision>, reason: Reason, detail: &str) -> Refusal {
+        let record = DecisionRecord::failed(&self.facts, settled, reason, detail, self.snapshot.reference.clone());
+        self.conclude(record)
+    }
+
+    /// A decision that is still open when it must be final is a fault, and a fault denies.
+    pub(super) fn unsettled(self) -> Refusal {
+        self.refuse(Reason::RuleError, "the decision hangs on facts that this protocol never has")
+    }
+
+    fn conclude(self, record: DecisionRecord) -> Refusal {
+        let record = self.reservation.refuse(record.with_timings(self.timings));
+        Refusal { record, status: None }
+    }
+
+    /// 407 makes a client that has credentials show them (git and curl only do so then), so it is the answer to one
+    /// that showed none where showing them could change the denial.
+    fn wants_credentials(&self, denial: &Decision) -> bool {
+        denial.stage == Stage::Request
+            && self.shown == Credentials::None
+            && self.facts.identity.method() == Method::None
+            && self.shared.identity.takes_credentials()
+    }
+}
+
+pub(super) fn micros(took: Duration) -> u64 {
+    u64::try_from(took.as_micros()).unwrap_or(u64::MAX)
+}
