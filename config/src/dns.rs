@@ -41,15 +41,16 @@ pub enum Server {
         name: Host,
         /// 853 unless given.
         port: u16,
-        /// Where it is: a server that must be trusted is not found by asking one that is not.
-        address: IpAddr,
+        /// Where it is. Without one the machine's own resolver is asked once, at the start: whatever that says, the
+        /// server must still prove its name.
+        address: Option<IpAddr>,
     },
     /// DNS over HTTPS (RFC 8484).
     Https {
         /// What the certificate must name, the port, and the path: `/dns-query` unless given.
         url: Url,
         /// As for `Tls`.
-        address: IpAddr,
+        address: Option<IpAddr>,
     },
 }
 
@@ -115,66 +116,57 @@ fn servers(node: &Node, reading: &mut Reading<'_>) -> Option<Vec<Server>> {
     each_once(node, reading, server)
 }
 
-/// Why text is not a server.
+/// The text is not a server.
 #[derive(Debug, PartialEq, Eq)]
-enum NoServer {
-    Malformed,
-    /// A server by name that does not say where it is.
-    NoAddress,
-}
+struct Malformed;
 
 fn server(node: &Node, reading: &mut Reading<'_>) -> Option<Server> {
     let text = reading.text(node)?;
     match parse_server(text) {
         Ok(server) => Some(server),
-        Err(NoServer::Malformed) => {
-            let help = "write `system`, IP, IP:port, tls://NAME[:PORT]@IP or https://NAME[:PORT][/PATH]@IP";
+        Err(Malformed) => {
+            let help = "write `system`, IP, IP:port, tls://NAME[:PORT][@IP] or https://NAME[:PORT][/PATH][@IP]";
             reading.found.error_with_help(&node.place, format!("`{text}` is not a DNS server"), help);
-            None
-        }
-        Err(NoServer::NoAddress) => {
-            let message = format!("`{text}` does not say where it is, and a DNS server's name is not looked up");
-            reading.found.error_with_help(&node.place, message, format!("write `{text}@IP` with its address"));
             None
         }
     }
 }
 
-fn parse_server(text: &str) -> Result<Server, NoServer> {
+fn parse_server(text: &str) -> Result<Server, Malformed> {
     if text == "system" {
         return Ok(Server::System);
     }
     if let Some(rest) = text.strip_prefix("tls://") {
         let (authority, ip) = split_address(rest)?;
         let authority = Authority::parse_with_default(authority.as_bytes(), TLS_PORT);
-        let Authority { host, port } = authority.map_err(|_| NoServer::Malformed)?;
-        let address = ip.or(host.ip()).ok_or(NoServer::NoAddress)?;
+        let Authority { host, port } = authority.map_err(|_| Malformed)?;
+        let address = ip.or(host.ip());
         return Ok(Server::Tls { name: host, port, address });
     }
     if text.starts_with("https://") {
         let (url, ip) = split_address(text)?;
-        let mut url = url::parse(url, &[("https", 443)]).ok_or(NoServer::Malformed)?;
+        let mut url = url::parse(url, &[("https", 443)]).ok_or(Malformed)?;
         if matches!(url.path.as_str(), "" | "/") {
             url.path = "/dns-query".to_owned();
         }
-        let address = ip.or(url.host.ip()).ok_or(NoServer::NoAddress)?;
+        let address = ip.or(url.host.ip());
         return Ok(Server::Https { url, address });
     }
     let plain = match text.parse::<IpAddr>() {
         Ok(ip) => SocketAddr::new(ip, PORT),
-        Err(_) => text.parse().map_err(|_| NoServer::Malformed)?,
+        Err(_) => text.parse().map_err(|_| Malformed)?,
     };
     let usable = plain.port() != 0 && !plain.ip().is_unspecified();
-    if usable { Ok(Server::Plain(plain)) } else { Err(NoServer::Malformed) }
+    if usable { Ok(Server::Plain(plain)) } else { Err(Malformed) }
 }
 
 /// Split off the `@IP` at the end.
-fn split_address(text: &str) -> Result<(&str, Option<IpAddr>), NoServer> {
+fn split_address(text: &str) -> Result<(&str, Option<IpAddr>), Malformed> {
     match text.rsplit_once('@') {
         None => Ok((text, None)),
         Some((before, ip)) => match ip.parse::<IpAddr>() {
             Ok(ip) if !before.contains('@') && !ip.is_unspecified() => Ok((before, Some(ip))),
-            Ok(_) | Err(_) => Err(NoServer::Malformed),
+            Ok(_) | Err(_) => Err(Malformed),
         },
     }
 }
@@ -213,7 +205,7 @@ mod tests {
         let plain = |text: &str| Ok(Server::Plain(text.parse().unwrap()));
         let tls = |name: &str, port, address: &str| {
             let name = Host::parse(name.as_bytes()).unwrap();
-            Ok(Server::Tls { name, port, address: address.parse().unwrap() })
+            Ok(Server::Tls { name, port, address: address.parse().ok() })
         };
         assert_eq!(parse_server("system"), Ok(Server::System));
         assert_eq!(parse_server("192.0.2.1"), plain("192.0.2.1:53"));
@@ -225,18 +217,18 @@ mod tests {
         assert_eq!(parse_server("tls://dns.example@2001:db8::1"), tls("dns.example", 853, "2001:db8::1"));
         assert_eq!(parse_server("tls://192.0.2.1"), tls("192.0.2.1", 853, "192.0.2.1"));
         let https = |text| match parse_server(text) {
-            Ok(Server::Https { url, address }) => format!("{url} at {address}"),
+            Ok(Server::Https { url, address }) => format!("{url} at {address:?}"),
             other => format!("{other:?}"),
         };
-        assert_eq!(https("https://dns.example@192.0.2.1"), "https://dns.example:443/dns-query at 192.0.2.1");
-        assert_eq!(https("https://192.0.2.1:8443/q"), "https://192.0.2.1:8443/q at 192.0.2.1");
+        assert_eq!(https("https://dns.example@192.0.2.1"), "https://dns.example:443/dns-query at Some(192.0.2.1)");
+        assert_eq!(https("https://192.0.2.1:8443/q"), "https://192.0.2.1:8443/q at Some(192.0.2.1)");
     }
 
     #[test]
-    fn a_server_by_name_says_where_it_is() {
-        for text in ["tls://dns.example", "tls://dns.example:853", "https://dns.example/dns-query"] {
-            assert_eq!(parse_server(text), Err(NoServer::NoAddress), "{text}");
-        }
+    fn a_server_may_be_given_by_name_alone() {
+        let name = Host::parse(b"dns.example").unwrap();
+        assert_eq!(parse_server("tls://dns.example:8853"), Ok(Server::Tls { name, port: 8853, address: None }));
+        assert!(matches!(parse_server("https://dns.example/dns-query"), Ok(Server::Https { address: None, .. })));
     }
 
     #[test]
@@ -260,7 +252,7 @@ mod tests {
             "010.0.0.1",
             "tls://a.example@0.0.0.0",
         ] {
-            assert_eq!(parse_server(text), Err(NoServer::Malformed), "{text}");
+            assert_eq!(parse_server(text), Err(Malformed), "{text}");
         }
     }
 }

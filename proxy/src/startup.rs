@@ -74,8 +74,14 @@ impl Startup {
                 return Err(problems.join("\n"));
             }
         };
-        let resolver = Resolver::new(&resolver_settings(&config.dns, &limits))
-            .map_err(|error| problems.push(format!("error: `dns`: {error}")));
+        let resolver = match find_servers(&config.dns).await {
+            Ok(dns) => Resolver::new(&resolver_settings(&dns, &limits))
+                .map_err(|error| problems.push(format!("error: `dns`: {error}"))),
+            Err(problem) => {
+                problems.push(problem);
+                Err(())
+            }
+        };
         let room = limits.max_connections.unwrap_or_else(|| connections_within(file_limit()));
         let metrics = Metrics::new().map_err(|error| format!("error: metrics: {error}"))?;
         let metrics = Arc::new(metrics);
@@ -295,12 +301,14 @@ fn resolver_settings(dns: &gatepass_config::dns::Dns, limits: &Limits) -> resolv
     let server = |server: &dns::Server| match server {
         dns::Server::System => resolver::Server::System,
         dns::Server::Plain(address) => resolver::Server::Plain(*address),
-        dns::Server::Tls { name, port, address } => {
-            resolver::Server::Tls { name: name.to_text().into(), addresses: vec![*address], port: *port }
-        }
+        dns::Server::Tls { name, port, address } => resolver::Server::Tls {
+            name: name.to_text().into(),
+            addresses: address.iter().copied().collect(),
+            port: *port,
+        },
         dns::Server::Https { url, address } => resolver::Server::Https {
             name: url.host.to_text().into(),
-            addresses: vec![*address],
+            addresses: address.iter().copied().collect(),
             port: url.port,
             path: if url.path.is_empty() { "/dns-query".into() } else { url.path.as_str().into() },
         },
@@ -327,6 +335,29 @@ fn resolver_settings(dns: &gatepass_config::dns::Dns, limits: &Limits) -> resolv
             max_negative_ttl: Duration::from_secs(300),
         },
     }
+}
+
+/// The addresses of name servers that are given by name alone, from the machine's own resolver, once. Whatever it says,
+/// such a server must prove its name in TLS.
+async fn find_servers(dns: &dns::Dns) -> Result<dns::Dns, String> {
+    let mut found = dns.clone();
+    let forwarded = found.forwarders.iter_mut().flat_map(|forwarder| &mut forwarder.servers);
+    for server in found.servers.iter_mut().chain(forwarded) {
+        let (name, port, address) = match server {
+            dns::Server::System | dns::Server::Plain(_) => continue,
+            dns::Server::Tls { name, port, address } => (name.to_text().into_owned(), *port, address),
+            dns::Server::Https { url, address } => (url.host.to_text().into_owned(), url.port, address),
+        };
+        if address.is_none() {
+            let failed = |why: String| {
+                format!("error: `dns`: the name server `{name}` cannot be found ({why}); write `{name}@IP`")
+            };
+            let mut addresses =
+                tokio::net::lookup_host((name.as_str(), port)).await.map_err(|error| failed(error.to_string()))?;
+            *address = Some(addresses.next().ok_or_else(|| failed("no address".to_owned()))?.ip());
+        }
+    }
+    Ok(found)
 }
 
 /// The machine's trust anchors, read only where a name server is spoken to in TLS.
