@@ -47,6 +47,9 @@ pub struct Floor {
     pub gateway: Vec<std::net::SocketAddr>,
     /// Every address of every interface of this machine.
     pub interfaces: Vec<IpAddr>,
+    /// What the gateway itself relies on: name servers, the collector. However public, they open only to a rule that
+    /// names them, so that no client speaks to them from the gateway's address by accident.
+    pub services: Vec<std::net::SocketAddr>,
 }
 
 impl Floor {
@@ -65,6 +68,10 @@ impl Floor {
             (_, Some(v4)) => classify(IpAddr::V4(v4)),
             (ip, None) => classify(ip),
         };
+        let relied_on = |service: &std::net::SocketAddr| service.port() == port && unmap(service.ip()) == ip;
+        if registry.class == Class::Global && self.services.iter().any(relied_on) {
+            return Classified { class: Class::Private, block: "a service of the gateway" };
+        }
         if own && registry.class != Class::Loopback && registry.class != Class::Metadata && !self.development_loopback {
             return Classified { class: Class::Interface, block: "an interface of the gateway" };
         }
@@ -310,6 +317,13 @@ mod tests {
         }
         assert_eq!(floor.classify(ip("::ffff:127.0.0.1"), 3129).class, Class::Gateway);
         assert_eq!(floor.classify(ip("127.0.0.1"), 443).class, Class::Loopback);
+    }
+
+    #[test]
+    fn what_the_gateway_relies_on_opens_only_by_name() {
+        let floor = Floor { services: vec!["9.9.9.9:53".parse().unwrap()], ..Floor::default() };
+        assert_eq!(floor.classify(ip("9.9.9.9"), 53).class, Class::Private);
+        assert_eq!(floor.classify(ip("9.9.9.9"), 443).class, Class::Global);
     }
 
     #[test]

@@ -105,7 +105,7 @@ impl Startup {
             policy: Arc::new(policy),
             evidence,
             resolver,
-            floor: ArcSwap::from_pointee(floor(&config.floor)),
+            floor: ArcSwap::from_pointee(Floor { services: services(&config), ..floor(&config.floor) }),
             identity: registry(&config.identity),
             metrics,
             pool: Pool::new(PoolLimits {
@@ -217,7 +217,25 @@ fn floor(floor: &gatepass_config::floor::Floor) -> Floor {
         nat64_prefixes: floor.nat64_prefixes.clone(),
         gateway: Vec::new(),
         interfaces: interfaces(),
+        services: Vec::new(),
     }
+}
+
+/// The name servers and the collector, as far as they are given by address.
+fn services(config: &Config) -> Vec<SocketAddr> {
+    let forwarded = config.dns.forwarders.iter().flat_map(|forwarder| &forwarder.servers);
+    let servers = config.dns.servers.iter().chain(forwarded).filter_map(|server| match server {
+        dns::Server::System => None,
+        dns::Server::Plain(address) => Some(*address),
+        dns::Server::Tls { port, address, .. } => address.map(|ip| SocketAddr::new(ip, *port)),
+        dns::Server::Https { url, address } => address.map(|ip| SocketAddr::new(ip, url.port)),
+    });
+    let collector = config
+        .evidence
+        .otlp
+        .iter()
+        .filter_map(|otlp| otlp.endpoint.value.host.ip().map(|ip| SocketAddr::new(ip, otlp.endpoint.value.port)));
+    servers.chain(collector).collect()
 }
 
 /// Every address of every interface now.
