@@ -12,9 +12,6 @@ use tokio_rustls::rustls::{ClientConnection, pki_types::ServerName};
 use crate::origin::{BODY, Ports, Service};
 use crate::{Failure, names};
 
-/// Addresses that connections come from, in turn: each has a port range of its own, so that none runs out while closed
-/// connections wait for a minute (TIME_WAIT).
-const SOURCES: usize = 250;
 /// Longest answer to a CONNECT or head of a response.
 const HEAD: usize = 2 * 1024;
 
@@ -125,8 +122,7 @@ impl Client {
     }
 
     async fn connect(&self, to: SocketAddr) -> Result<TcpStream, Failure> {
-        let turn = self.sources.fetch_add(1, Ordering::Relaxed) % SOURCES;
-        let source = Ipv4Addr::new(127, 0, 1, u8::try_from(turn).unwrap_or(0).saturating_add(1));
+        let source = names::source(self.sources.fetch_add(1, Ordering::Relaxed));
         let stream = async {
             let socket = TcpSocket::new_v4()?;
             socket.bind((source, 0).into())?;

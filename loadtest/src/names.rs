@@ -1,4 +1,4 @@
-//! The thousand destinations of a run: what they are called, and where on loopback they are.
+//! Who is who on loopback: the thousand destinations of a run, and the addresses that clients come from.
 
 use std::net::Ipv4Addr;
 
@@ -8,6 +8,15 @@ pub const COUNT: u16 = 1_000;
 /// A proxy that closes first leaves a port behind for a minute on each pair of addresses (TIME_WAIT): 16 addresses
 /// have room for 450,000 such connections to one service.
 pub const ADDRESSES: u8 = 16;
+
+/// Addresses of clients: each has ports of its own, so that none runs out while closed connections wait for a minute.
+pub const SOURCES: u8 = 250;
+
+/// Where the client with this number comes from; wraps around.
+pub fn source(number: usize) -> Ipv4Addr {
+    let last = u8::try_from(number % usize::from(SOURCES)).unwrap_or(0);
+    Ipv4Addr::new(127, 0, 1, last.saturating_add(1))
+}
 
 /// The name with this number, which wraps around.
 pub fn name(number: usize) -> String {

@@ -25,8 +25,8 @@ pub async fn start(
     around: &Surroundings,
 ) -> Result<Running, Failure> {
     let files = Scratch::new(&around.scratch, "squid")?;
-    files.write("allow.txt", &lines(names::name))?;
-    files.write("hosts", &lines(|number| format!("{} {}", names::address(number), names::name(number))))?;
+    files.write("allow.txt", &allow_list())?;
+    files.write("hosts", &hosts())?;
     let logs = files.path().join("logs");
     fs::create_dir(&logs).map_err(Failure::at("a directory for Squid's logs"))?;
     give_to_squid(&logs)?;
@@ -51,8 +51,18 @@ fn find(program: &Path) -> PathBuf {
     if bare { PathBuf::from(DEBIAN) } else { program.to_owned() }
 }
 
-fn lines(line: impl Fn(usize) -> String) -> String {
-    (0..usize::from(names::COUNT)).map(|number| line(number) + "\n").collect()
+fn allow_list() -> String {
+    (0..usize::from(names::COUNT)).map(|number| names::name(number) + "\n").collect()
+}
+
+/// The destinations, and the clients: Squid looks up the name of every client address, and slows down with each
+/// question that is not answered.
+fn hosts() -> String {
+    let destinations =
+        (0..usize::from(names::COUNT)).map(|number| format!("{} {}\n", names::address(number), names::name(number)));
+    let clients =
+        (0..usize::from(names::SOURCES)).map(|number| format!("{} client-{number}.test\n", names::source(number)));
+    destinations.chain(clients).collect()
 }
 
 /// Squid does not stay root, and then writes its logs as somebody else.
@@ -85,7 +95,8 @@ struct Settings<'a> {
     directory: &'a str,
 }
 
-/// `hosts_file` stands for DNS: Squid's `dns_nameservers` takes addresses only, and asks them on port 53.
+/// `hosts_file` stands for DNS: Squid's `dns_nameservers` takes addresses only, and asks them on port 53. The caches
+/// have room for all of it.
 fn configuration(settings: &Settings<'_>) -> String {
     let Settings { address, workers, files_limit, ports, directory } = settings;
     let ports = ports.map(|port| port.to_string()).join(" ");
@@ -97,6 +108,8 @@ cache_mem 8 MB
 max_filedescriptors {files_limit}
 dns_nameservers 127.0.0.1
 hosts_file {directory}/hosts
+ipcache_size 4096
+fqdncache_size 4096
 pinger_enable off
 shutdown_lifetime 0 seconds
 visible_hostname loadtest
@@ -128,7 +141,9 @@ mod tests {
 
     #[test]
     fn the_allow_list_and_the_hosts_have_every_name() {
-        assert_eq!(lines(names::name).lines().count(), 1_000);
+        assert_eq!(allow_list().lines().count(), 1_000);
+        assert!(hosts().lines().any(|line| line == "127.0.2.8 svc-0999.bench.test"));
+        assert!(hosts().lines().any(|line| line == "127.0.1.250 client-249.test"));
         let text = configuration(&Settings {
             address: "127.0.3.1:3128".parse().unwrap(),
             workers: 1,
