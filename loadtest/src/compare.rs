@@ -1,6 +1,7 @@
 //! The run: rounds in which every target is measured in turn, so that what happens to the machine happens to all.
 
 mod rounds;
+mod telling;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

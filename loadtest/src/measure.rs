@@ -1,6 +1,7 @@
 //! Measurements: many clients for a bounded time, and what was counted meanwhile.
 
 pub mod connect;
+pub mod enforcement;
 pub mod http;
 pub mod idle;
 pub mod stream;

@@ -20,6 +20,8 @@ use crate::{Failure, process};
 const START: Duration = Duration::from_secs(20);
 /// From SIGTERM to the end; then the process is killed.
 const STOP: Duration = Duration::from_secs(8);
+/// From SIGTERM to SIGKILL when a run is broken off.
+const LAST_WORDS: Duration = Duration::from_secs(3);
 /// How often a starting proxy is looked at.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -38,7 +40,7 @@ pub struct Surroundings {
     pub scratch: PathBuf,
 }
 
-/// A proxy that accepts connections. Dropping it kills it.
+/// A proxy that accepts connections. Dropping it ends it.
 #[derive(Debug)]
 pub struct Running {
     /// Where it listens.
@@ -121,11 +123,22 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // Already waited for: the number may belong to somebody else by now.
-        if self.child.id().is_some() {
-            for pid in process::tree(self.pid) {
-                signal(pid, Signal::KILL);
+        // Without a number it has been waited for, and the number may belong to somebody else by now.
+        if self.child.id().is_none() {
+            return;
+        }
+        let all = process::tree(self.pid);
+        // A parent that ends by itself takes its children with it; the run is over, so nobody minds the wait.
+        signal(self.pid, Signal::TERM);
+        let begun = Instant::now();
+        while begun.elapsed() < LAST_WORDS {
+            if !matches!(self.child.try_wait(), Ok(None)) {
+                return;
             }
+            std::thread::sleep(LOOK);
+        }
+        for pid in all {
+            signal(pid, Signal::KILL);
         }
     }
 }

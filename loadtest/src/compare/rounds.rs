@@ -4,31 +4,27 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
-
-use serde_json::json;
+use std::time::Duration;
 
 use super::Session;
+use super::telling::{self, Clocks};
 use crate::load::{Client, Destinations, Route};
-use crate::machine::Placement;
 use crate::measure::connect::Opening;
 use crate::measure::stream::Direction;
-use crate::measure::{Outcome, connect, http, idle, stream};
+use crate::measure::{Outcome, connect, enforcement, http, idle, stream};
 use crate::options::{Compare, Measure};
 use crate::progress::Progress;
+use crate::proxy::gatepass::Guardrail;
 use crate::proxy::{Running, Surroundings, gatepass, squid};
 use crate::report::{Figure, Report, Target};
-use crate::{Failure, process, statistics};
+use crate::{Failure, statistics};
 
 /// Clients of the measurements that go flat out.
-const CLIENTS: usize = 64;
+pub(super) const CLIENTS: usize = 64;
 /// Tunnels that carry as much as they can.
-const TUNNELS: usize = 16;
+pub(super) const TUNNELS: usize = 16;
 /// Between two measurements: connections end, records are written.
 const PAUSE: Duration = Duration::from_millis(300);
-/// More work of others than this share of the cores makes figures doubtful.
-const QUIET: f64 = 0.03;
-
 /// Everything that a run needs, and what it has found.
 pub(super) struct Run<'a> {
     pub(super) options: &'a Compare,
@@ -45,8 +41,8 @@ pub(super) struct Run<'a> {
 impl Run<'_> {
     /// All rounds, each beginning with another target.
     pub(super) async fn rounds(&mut self, sessions: &[Session], steps: usize) -> Result<(), Failure> {
-        self.tell_settings();
-        let begun = (Instant::now(), process::busy(), own_time());
+        telling::settings(self);
+        let clocks = Clocks::read();
         let mut progress = Progress::new(steps);
         for round in 0..usize::from(self.options.rounds) {
             for turn in 0..sessions.len() {
@@ -56,7 +52,7 @@ impl Run<'_> {
             }
         }
         drop(progress);
-        self.tell_others(begun);
+        telling::others(self, &clocks);
         Ok(())
     }
 
@@ -65,6 +61,9 @@ impl Run<'_> {
         let route = proxy.as_ref().map_or(Route::Direct, |proxy| Route::Proxy(proxy.address));
         let client = Arc::new(Client::new(self.destinations.clone(), route));
         let pid = proxy.as_ref().map(|proxy| proxy.pid);
+        if proxy.is_some() {
+            check_policy(&client, session).await?;
+        }
         let mut done = 0;
         for measure in &session.measures {
             progress.step(&format!("round {}, {}: {}", round + 1, session.target.name(), title(*measure)));
@@ -165,64 +164,16 @@ impl Run<'_> {
             Err(error) => self.report.notes.push(format!("{name} has no log: {error}")),
         }
     }
-
-    fn tell_settings(&mut self) {
-        let path = |path: &Option<std::path::PathBuf>| json!(path.as_ref().map(|path| path.display().to_string()));
-        let placement = match self.around.placement {
-            Placement::Free => "free: the scheduler decides",
-            Placement::Pinned => "pinned: proxy on core 0, load and origin on core 1",
-        };
-        let environment: Vec<String> =
-            self.around.environment.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        self.report.settings = vec![
-            ("gatepass", path(&self.options.gatepass)),
-            ("squid", path(&self.options.squid)),
-            ("squid workers", json!(self.squid_workers)),
-            ("proxy environment", json!(environment.join(" "))),
-            ("placement", json!(placement)),
-            ("cores", json!(self.cores)),
-            ("rounds", json!(self.options.rounds)),
-            ("seconds", json!(self.options.seconds)),
-            ("clients", json!(CLIENTS)),
-            ("tunnels", json!(TUNNELS)),
-            ("steady rate", json!(self.options.rate)),
-            ("idle tunnels", json!(self.idle)),
-        ];
-        if self.idle < self.options.idle {
-            let (wanted, files) = (self.options.idle, self.open_files);
-            self.report.notes.push(format!("{wanted} idle tunnels do not fit into {files} open files"));
-        }
-        if self.options.gatepass.is_some() {
-            self.report.notes.push(
-                "gatepass: 1,000 rules, names from the scripted DNS server, decision and close records as JSON to a \
-                 file; the ClientHello row is a second process with a guardrail that demands agreeing names"
-                    .to_owned(),
-            );
-        }
-        if self.options.squid.is_some() {
-            self.report.notes.push(
-                "squid: an allow list of 1,000 names, an access log to a file, no cache; names from `hosts_file`, \
-                 because Squid asks DNS servers on port 53 only; it does not read the ClientHello"
-                    .to_owned(),
-            );
-        }
-    }
-
-    /// Work of other processes falls on some measurements and not on others.
-    fn tell_others(&mut self, begun: (Instant, Option<f64>, f64)) {
-        let (at, busy, own) = begun;
-        let Some((before, after)) = busy.zip(process::busy()) else { return };
-        let share = (after - before - (own_time() - own)) / (at.elapsed().as_secs_f64() * self.cores as f64);
-        self.report.settings.push(("others' share of the cores", json!(format!("{:.0} %", share.max(0.0) * 100.0))));
-        if share > QUIET {
-            self.report.notes.push("the machine was not quiet: do not trust small differences".to_owned());
-        }
-    }
 }
 
-/// Seconds of processor time of this process and all that it has started and awaited.
-fn own_time() -> f64 {
-    process::stat(std::process::id()).map_or(0.0, |stat| stat.own + stat.ended)
+/// Refuses to measure a proxy without its policy.
+async fn check_policy(client: &Client, session: &Session) -> Result<(), Failure> {
+    let name = session.target.name();
+    enforcement::unlisted_name(client).await.map_err(Failure::at(name))?;
+    match session.guardrail {
+        Guardrail::None => Ok(()),
+        Guardrail::Agreement => enforcement::no_tls(client).await.map_err(Failure::at(name)),
+    }
 }
 
 fn lines(path: &Path) -> std::io::Result<u64> {

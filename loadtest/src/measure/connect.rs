@@ -25,7 +25,7 @@ pub enum Opening {
 const UNDER_WAY: usize = 2_048;
 
 /// One tunnel: open it, send, read one byte back, close it.
-async fn once(client: &Client, opening: Opening) -> Result<(), Failure> {
+pub async fn once(client: &Client, opening: Opening) -> Result<(), Failure> {
     let name = client.next_name()?;
     let mut stream = client.tunnel(name, Service::Echo).await?;
     let message = match opening {

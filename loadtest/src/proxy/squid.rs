@@ -46,7 +46,8 @@ pub async fn start(
     Ok(Running { address, pid: starting.pid, records, child: starting.child, _files: files })
 }
 
-fn find(program: &Path) -> PathBuf {
+/// The program that is meant: bare `squid` is Debian's.
+pub fn find(program: &Path) -> PathBuf {
     let bare = program == Path::new("squid") && Path::new(DEBIAN).exists();
     if bare { PathBuf::from(DEBIAN) } else { program.to_owned() }
 }
