@@ -83,7 +83,7 @@ pub(super) fn others(run: &mut Run<'_>, before: &Clocks) {
     let Some((busy_before, busy_after)) = before.busy.zip(after.busy) else { return };
     let seconds = (after.at - before.at).as_secs_f64() * run.cores as f64;
     let share = (busy_after - busy_before - (after.own - before.own)).max(0.0) / seconds;
-    run.report.settings.push(("others' share of the cores", json!(format!("{:.0} %", share * 100.0))));
+    run.report.settings.push(("work of others", json!(format!("{:.0} %", share * 100.0))));
     if share > QUIET {
         run.report.notes.push("the machine was not quiet: do not trust small differences".to_owned());
     }
