@@ -95,7 +95,7 @@ impl Registry {
         source: IpAddr,
         now: Timestamp,
     ) -> Result<Identity, Invalid> {
-        let from_certificate = certificate.map(|subject| self.certificate(subject)).transpose()?;
+        let from_certificate = certificate.map(|subject| self.certificate(subject, now)).transpose()?;
         let from_token = credentials.map(|value| self.token(value, now)).transpose()?;
         match (from_certificate, from_token) {
             // A token never bears a certificate's id, so two credentials always name two workloads.
@@ -107,7 +107,11 @@ impl Registry {
         }
     }
 
-    fn certificate(&self, subject: &Subject) -> Result<Identity, Invalid> {
+    fn certificate(&self, subject: &Subject, now: Timestamp) -> Result<Identity, Invalid> {
+        // The handshake checked this too, but a connection can outlive its certificate.
+        if now > subject.not_after {
+            return Err(Invalid::Certificate("the client certificate has expired".to_owned()));
+        }
         let details = Certificate { sha256: subject.sha256_hex.as_str().into(), expires: subject.not_after };
         if let Some(id) = &subject.spiffe_id {
             let domain = id.trust_domain();

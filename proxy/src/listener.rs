@@ -53,6 +53,8 @@ impl Listener {
     }
 
     fn take(&self, stream: TcpStream, address: SocketAddr, shared: &Arc<Shared>, drain: &Drain) {
+        // On a dual-stack socket an IPv4 client arrives in IPv6 clothes.
+        let address = SocketAddr::new(gatepass_policy::address::unmap(address.ip()), address.port());
         let peer = Peer { address, listener: Arc::clone(&self.gate.origin), certificate: Ok(None) };
         let _ = stream.set_nodelay(true);
         let permit = Arc::clone(&shared.connections).try_acquire_owned();
