@@ -11,42 +11,22 @@ use gatepass_policy::facts::{Protocol, Tls};
 use tokio::io::AsyncReadExt;
 use tokio::time::{Instant, timeout_at};
 
+use crate::carriage::{carry, close};
 use crate::client::{Client, Said};
 use crate::client_hello::{self, Outcome as Hello};
+use crate::conversation::{Conversation, Next};
 use crate::evidence::words::Ending;
-use crate::evidence::{Admission, Close};
-use crate::forward::{Counts, Upstream};
+use crate::forward::Counts;
 use crate::http1::{RequestHead, Target, request};
-use crate::passage::{self, Admitted, NameFault, Passage, Refused};
+use crate::passage::{self, NameFault, Passage, Refused};
 use crate::peer::Peer;
 use crate::refusal::{After, Body, Form, Refusal};
 use crate::requests::{self, form_of, intent};
-use crate::server::Shared;
+use crate::shared::Shared;
 use crate::shutdown::{Drain, Phase};
-use crate::tunnel::{self, Tunnel};
 
 /// Bytes that a head usually fits in.
 const HEAD_USUAL: usize = 2048;
-
-/// One client connection, with what was read of it and not used yet.
-pub struct Conversation {
-    /// The connection.
-    pub client: Client,
-    /// Bytes read and not used yet.
-    pub buffer: BytesMut,
-    /// Who is at the other end.
-    pub peer: Peer,
-    /// The gateway's own end.
-    pub drain: Drain,
-}
-
-/// Whether the conversation goes on after a request.
-pub enum Next {
-    /// With another head.
-    Head(Box<Conversation>),
-    /// It does not.
-    End,
-}
 
 /// Serve one client until it leaves, is refused for good, or the gateway ends.
 pub async fn serve(client: Client, peer: Peer, shared: std::sync::Arc<Shared>, drain: Drain) {
@@ -188,58 +168,6 @@ async fn hang_up(client: Client, refusal: &Refusal, speaks_tls: bool, name: Name
     } else {
         client.farewell(b"").await;
     }
-}
-
-/// Bytes both ways until one of the endings, and the closing record.
-async fn carry(client: Client, early: BytesMut, admitted: Admitted, drain: Drain, shared: &Shared) {
-    let Admitted { admission, upstream, .. } = admitted;
-    let tunnel = Tunnel {
-        client: client.into(),
-        upstream: upstream.into(),
-        from_client: early.freeze(),
-        from_upstream: bytes::Bytes::new(),
-    };
-    run(tunnel, admission, Counts::default(), drain, shared).await;
-}
-
-/// After `101 Switching Protocols` a forwarded connection is a tunnel like any other.
-pub async fn carry_upgrade(
-    conversation: Box<Conversation>,
-    upstream: Upstream,
-    admission: Admission,
-    before: Counts,
-    shared: &Shared,
-) {
-    let Conversation { client, buffer, drain, .. } = *conversation;
-    let (stream, from_upstream) = upstream.into_parts();
-    let tunnel = Tunnel {
-        client: client.into(),
-        upstream: stream.into(),
-        from_client: buffer.freeze(),
-        from_upstream: from_upstream.freeze(),
-    };
-    run(tunnel, admission, before, drain, shared).await;
-}
-
-async fn run(tunnel: Tunnel, admission: Admission, before: Counts, mut drain: Drain, shared: &Shared) {
-    let counters = admission.counters();
-    let cut = async {
-        drain.reached(Phase::Ended).await;
-        Ending::Drained
-    };
-    shared.metrics.tunnels.increment(1.0);
-    let finished = tunnel::carry(tunnel, &shared.tunnel, &shared.pools, &counters, cut).await;
-    shared.metrics.tunnels.decrement(1.0);
-    let counts = Counts { sent: before.sent + finished.sent, received: before.received + finished.received };
-    close(admission, counts, finished.ending, shared);
-}
-
-/// The closing record, and the bytes in the metrics.
-pub fn close(admission: Admission, counts: Counts, ending: Ending, shared: &Shared) {
-    shared.metrics.transmitted.increment(counts.sent);
-    shared.metrics.received.increment(counts.received);
-    let now = shared.clock.now();
-    admission.close(Close { now, sent: counts.sent, received: counts.received, ending, cut_by: None });
 }
 
 fn established(id: &uuid::Uuid) -> String {

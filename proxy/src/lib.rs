@@ -5,11 +5,15 @@
 
 mod client;
 
+pub mod conversation;
+
 pub mod connection;
 
 pub mod requests;
 
 pub mod passage;
+
+pub mod carriage;
 
 pub mod refusal;
 
@@ -34,6 +38,8 @@ pub mod tunnel;
 pub mod forward;
 
 pub mod listener;
+
+pub mod shared;
 
 pub mod server;
 

@@ -13,7 +13,7 @@ use crate::connection;
 use crate::passage;
 use crate::peer::{Origin, Peer};
 use crate::refusal::{After, Body, Form};
-use crate::server::Shared;
+use crate::shared::Shared;
 use crate::shutdown::{Drain, Phase};
 
 /// What a listener is, apart from its socket.

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use crate::admin::{Names, PolicyView, Ready, State, TokenHash};
 use crate::metrics::EXPIRING_WITHIN;
 use crate::policy_store::State as PolicyState;
-use crate::server::Shared;
+use crate::shared::Shared;
 use crate::shutdown::Phase;
 
 /// How often upstream connections that waited too long are closed.

@@ -21,7 +21,7 @@ pub enum Source {
         /// The directory.
         path: PathBuf,
         /// Bounds on what is read.
-        limits: gatepass_config::limits::Limits,
+        limits: Box<gatepass_config::limits::Limits>,
     },
     /// Files that the binary carries.
     Embedded(Vec<SourceFile>),

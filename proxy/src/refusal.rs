@@ -214,7 +214,7 @@ mod tests {
 
     fn refusal(reason: Reason, text: &str) -> Refusal {
         let client = "192.0.2.1:40000".parse().unwrap();
-        let mut record = DecisionRecord::unread(jiff::Timestamp::UNIX_EPOCH, client, "test".into(), reason, text);
+        let mut record = DecisionRecord::unread(jiff::Timestamp::UNIX_EPOCH, client, "test", reason, text);
         record.id = uuid::Uuid::now_v7();
         Refusal { record: Arc::new(record), status: None }
     }

@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use crate::evidence::words::PolicyResult;
 use crate::listener::Gate;
 use crate::policy_store::{Reload, Snapshot};
-use crate::server::Shared;
+use crate::shared::Shared;
 use crate::startup;
 
 /// How often the machine is asked for its addresses: a new one is on the floor within this time.

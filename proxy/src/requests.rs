@@ -3,8 +3,9 @@
 use gatepass_policy::facts::Protocol;
 use gatepass_policy::host::Host;
 
+use crate::carriage::{carry_upgrade, close};
 use crate::client::Said;
-use crate::connection::{Conversation, Next, carry_upgrade, close};
+use crate::conversation::{Conversation, Next};
 use crate::dial;
 use crate::evidence::Admission;
 use crate::evidence::words::Ending;
@@ -13,7 +14,7 @@ use crate::http1::{Framing, RequestHead, Target, body};
 use crate::passage::{self, Clearance, Connected, Intent};
 use crate::refusal::{self, After, Body, Form, Refusal};
 use crate::reserved::{self, Question};
-use crate::server::Shared;
+use crate::shared::Shared;
 use crate::shutdown::Phase;
 
 /// Decide one request and carry it, or refuse it.

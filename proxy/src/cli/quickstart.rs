@@ -5,7 +5,7 @@ use gatepass_policy::source::SourceFile;
 use jiff::{SignedDuration, Timestamp};
 
 use super::style::Paint;
-use crate::server::Shared;
+use crate::shared::Shared;
 
 /// How long the sample's rules live: a first try, not a deployment.
 const LIFE: SignedDuration = SignedDuration::from_hours(24);

@@ -17,7 +17,7 @@ use crate::peer::Peer;
 use crate::policy_store::Snapshot;
 use crate::refusal::Refusal;
 use crate::resolver::ResolveError;
-use crate::server::Shared;
+use crate::shared::Shared;
 
 /// How many near misses a refusal tells of.
 const NEAREST: usize = 3;

@@ -9,7 +9,7 @@ use crate::evidence::DecisionRecord;
 use crate::identity::Invalid;
 use crate::peer::Peer;
 use crate::refusal::Refusal;
-use crate::server::Shared;
+use crate::shared::Shared;
 
 /// A head that is not one: recorded and refused before policy and DNS.
 pub fn malformed(peer: &Peer, status: Option<u16>, text: &str, shared: &Shared) -> Refusal {

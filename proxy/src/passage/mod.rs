@@ -24,7 +24,7 @@ use crate::evidence::Admission;
 use crate::peer::Peer;
 use crate::refusal::Refusal;
 use crate::resolver::ResolveError;
-use crate::server::Shared;
+use crate::shared::Shared;
 
 /// What a client wants: the end of every protocol's own path, and the beginning of the one path they share.
 #[derive(Debug)]

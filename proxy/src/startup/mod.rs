@@ -1,6 +1,10 @@
 //! From a validated configuration to the parts of a gateway: everything that can be wrong is found here, together, and
 //! before a listener opens.
 
+mod names;
+
+mod who;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +15,6 @@ use gatepass_certs::trust::Presence;
 use gatepass_certs::{Alpn, Limits as CertLimits};
 use gatepass_config::evidence::{Stdout, Transport};
 use gatepass_config::floor::Loopback;
-use gatepass_config::identity::NameKind;
 use gatepass_config::limits::{Limits, connections_within};
 use gatepass_config::listeners::{self, ClientCertificates, Protocol};
 use gatepass_config::policy::Bundle;
@@ -19,19 +22,20 @@ use gatepass_config::{Config, dns};
 use gatepass_policy::address::Floor;
 use gatepass_policy::diagnostic::Diagnostic;
 use gatepass_policy::source::SourceFile;
+use names::{find_servers, resolver_settings};
 use tokio::sync::Semaphore;
+use who::registry;
 
 use crate::clock::Clock;
 use crate::evidence::words::FloorMark;
 use crate::evidence::{self, Evidence, Output, otlp};
 use crate::forward::{self, Pool, PoolLimits};
-use crate::identity::{DnsNames, Names, Registry, Token};
 use crate::listener::Gate;
 use crate::metrics::Metrics;
 use crate::peer::Origin;
 use crate::policy_store::{PolicyStore, Source};
-use crate::resolver::{self, Resolver};
-use crate::server::Shared;
+use crate::resolver::Resolver;
+use crate::shared::Shared;
 use crate::{client_hello, dial, http1, tunnel};
 
 /// What a gateway is started from.
@@ -139,7 +143,7 @@ const DIAL_ATTEMPTS: usize = 8;
 
 fn source(bundle: &Bundle, embedded: Vec<SourceFile>, limits: &Limits) -> Source {
     match bundle {
-        Bundle::Directory(path) => Source::Directory { path: path.value.clone(), limits: limits.clone() },
+        Bundle::Directory(path) => Source::Directory { path: path.value.clone(), limits: Box::new(limits.clone()) },
         Bundle::Embedded => Source::Embedded(embedded),
     }
 }
@@ -190,24 +194,6 @@ fn tls_source(tls: &listeners::Tls) -> rotate::Source {
         clients,
         alpn: vec![Alpn::Http11],
         limits: CertLimits::RECOMMENDED,
-    }
-}
-
-fn registry(identity: &gatepass_config::identity::Identity) -> Registry {
-    let dns = identity.mtls.names.contains(&NameKind::Dns);
-    let tokens = identity.tokens.iter().flat_map(|file| &file.tokens);
-    let mut networks: Vec<_> =
-        identity.networks.iter().map(|network| (network.cidr, Arc::<str>::from(network.name.as_str()))).collect();
-    networks.sort_by_key(|(cidr, _)| std::cmp::Reverse(cidr.prefix_len()));
-    Registry {
-        names: Names {
-            trust_domains: identity.mtls.trust_domains.clone().unwrap_or_default(),
-            dns: if dns { DnsNames::Accepted } else { DnsNames::Refused },
-        },
-        tokens: tokens
-            .map(|token| Token { name: token.name.as_str().into(), sha256: token.sha256, expires: token.expires })
-            .collect(),
-        networks,
     }
 }
 
@@ -313,78 +299,4 @@ fn forward_limits(limits: &Limits, pseudonym: &str) -> forward::Limits {
 /// Buffers and pipes that tunnels share; an idle tunnel holds none. Each pipe is two files.
 fn tunnel_pools() -> tunnel::PoolLimits {
     tunnel::PoolLimits { buffer_size: 32 << 10, spare_buffers: 64, pipes: 48, pipe_size: 1 << 20, spare_pipes: 16 }
-}
-
-fn resolver_settings(dns: &gatepass_config::dns::Dns, limits: &Limits) -> resolver::Settings {
-    let server = |server: &dns::Server| match server {
-        dns::Server::System => resolver::Server::System,
-        dns::Server::Plain(address) => resolver::Server::Plain(*address),
-        dns::Server::Tls { name, port, address } => resolver::Server::Tls {
-            name: name.to_text().into(),
-            addresses: address.iter().copied().collect(),
-            port: *port,
-        },
-        dns::Server::Https { url, address } => resolver::Server::Https {
-            name: url.host.to_text().into(),
-            addresses: address.iter().copied().collect(),
-            port: url.port,
-            path: if url.path.is_empty() { "/dns-query".into() } else { url.path.as_str().into() },
-        },
-    };
-    let forwarder = |forwarder: &dns::Forwarder| resolver::Forwarder {
-        domain: (*forwarder.domain).into(),
-        servers: forwarder.servers.iter().map(server).collect(),
-    };
-    resolver::Settings {
-        servers: dns.servers.iter().map(server).collect(),
-        forwarders: dns.forwarders.iter().map(forwarder).collect(),
-        dnssec: match dns.dnssec {
-            dns::Dnssec::None => resolver::Dnssec::Ignore,
-            dns::Dnssec::Validate => resolver::Dnssec::Validate,
-        },
-        roots: system_roots(dns),
-        limits: resolver::Limits {
-            timeout: dns.timeout,
-            resolution_delay: Duration::from_millis(50),
-            in_flight: limits.dns_lookups,
-            max_answers: limits.dns_answers_max,
-            cache_entries: limits.dns_cache_entries,
-            max_ttl: Duration::from_secs(3600),
-            max_negative_ttl: Duration::from_secs(300),
-        },
-    }
-}
-
-/// The addresses of name servers that are given by name alone, from the machine's own resolver, once. Whatever it says,
-/// such a server must prove its name in TLS.
-async fn find_servers(dns: &dns::Dns) -> Result<dns::Dns, String> {
-    let mut found = dns.clone();
-    let forwarded = found.forwarders.iter_mut().flat_map(|forwarder| &mut forwarder.servers);
-    for server in found.servers.iter_mut().chain(forwarded) {
-        let (name, port, address) = match server {
-            dns::Server::System | dns::Server::Plain(_) => continue,
-            dns::Server::Tls { name, port, address } => (name.to_text().into_owned(), *port, address),
-            dns::Server::Https { url, address } => (url.host.to_text().into_owned(), url.port, address),
-        };
-        if address.is_none() {
-            let failed = |why: String| {
-                format!("error: `dns`: the name server `{name}` cannot be found ({why}); write `{name}@IP`")
-            };
-            let mut addresses =
-                tokio::net::lookup_host((name.as_str(), port)).await.map_err(|error| failed(error.to_string()))?;
-            *address = Some(addresses.next().ok_or_else(|| failed("no address".to_owned()))?.ip());
-        }
-    }
-    Ok(found)
-}
-
-/// The machine's trust anchors, read only where a name server is spoken to in TLS.
-fn system_roots(dns: &gatepass_config::dns::Dns) -> Option<Arc<rustls::RootCertStore>> {
-    let secure = |server: &dns::Server| matches!(server, dns::Server::Tls { .. } | dns::Server::Https { .. });
-    let mut all = dns.servers.iter().chain(dns.forwarders.iter().flat_map(|forwarder| &forwarder.servers));
-    all.any(secure).then(|| {
-        let mut roots = rustls::RootCertStore::empty();
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        Arc::new(roots)
-    })
 }

@@ -1,0 +1,53 @@
+//! What every connection shares: the parts that the composition root makes once.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use gatepass_config::limits::Limits;
+use gatepass_policy::address::Floor;
+use tokio::sync::Semaphore;
+
+use crate::clock::Clock;
+use crate::evidence::Evidence;
+use crate::forward::Pool;
+use crate::identity::Registry;
+use crate::metrics::Metrics;
+use crate::policy_store::PolicyStore;
+use crate::resolver::Resolver;
+use crate::{client_hello, dial, forward, http1, tunnel};
+
+/// What every connection shares.
+pub struct Shared {
+    /// Wall-clock time.
+    pub clock: Clock,
+    /// The policy in force.
+    pub policy: Arc<PolicyStore>,
+    /// Records.
+    pub evidence: Evidence,
+    /// Names to addresses.
+    pub resolver: Resolver,
+    /// What the gateway knows of itself; renewed, since interfaces come and go.
+    pub floor: ArcSwap<Floor>,
+    /// Who is who.
+    pub identity: Registry,
+    /// Metrics.
+    pub metrics: Arc<Metrics>,
+    /// Idle upstream connections of plain HTTP.
+    pub pool: Pool,
+    /// Buffers and pipes of tunnels.
+    pub pools: tunnel::Pools,
+    /// Room for client connections.
+    pub connections: Arc<Semaphore>,
+    /// Every bound, as configured.
+    pub limits: Limits,
+    /// Bounds of request heads.
+    pub head: http1::Limits,
+    /// Bounds of the wait for a ClientHello.
+    pub hello: client_hello::Limits,
+    /// Bounds of a dial.
+    pub dial: dial::Limits,
+    /// Bounds of a tunnel.
+    pub tunnel: tunnel::Limits,
+    /// Bounds of a forwarded exchange.
+    pub forward: forward::Limits,
+}
