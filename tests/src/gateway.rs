@@ -146,7 +146,7 @@ impl Gateway {
         let log: Arc<Mutex<Vec<String>>> = Arc::default();
         let keep = Arc::clone(&records);
         collect(child.stdout.take().unwrap(), move |line| {
-            let value = serde_json::from_str(&line).unwrap_or_else(|_| Value::String(line));
+            let value = serde_json::from_str(&line).unwrap_or(Value::String(line));
             keep.lock().unwrap().push(value);
         });
         let keep = Arc::clone(&log);

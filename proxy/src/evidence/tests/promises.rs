@@ -205,20 +205,3 @@ async fn with_the_last_holder_gone_the_writer_writes_what_there_is_and_ends() {
     let bytes: Vec<u8> = lines.iter().flatten().collect();
     assert_eq!(bytes.iter().filter(|byte| **byte == b'\n').count(), 2);
 }
-
-/// Run by hand, optimised: `cargo nextest run -p gatepass --run-ignored only a_hundred_thousand`.
-#[ignore = "measures, and only an optimised build says something"]
-#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn a_hundred_thousand_records_a_second_are_written() {
-    for (name, format) in [("json", Format::Json), ("text", Format::Text(Colour::Off))] {
-        let output = Output::new(format, Box::new(io::sink()));
-        let evidence = Evidence::start(settings(Some(output), 1 << 18), Arc::new(Metrics::new().unwrap())).unwrap();
-        let (record, begin) = (denied(), std::time::Instant::now());
-        for _ in 0..200_000 {
-            evidence.reserve().unwrap().refuse(record.clone());
-        }
-        let queued = begin.elapsed();
-        assert_eq!(evidence.flush(Duration::from_secs(60)).await, Flushed::All);
-        println!("{name}: queued in {queued:?}, written in {:?}", begin.elapsed());
-    }
-}
