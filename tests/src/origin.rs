@@ -1,5 +1,6 @@
 //! Origins: what the gateway connects to. Each remembers the bytes that reached it.
 
+use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -19,11 +20,16 @@ enum Manner {
     Http,
     /// Answers HTTP/1.1 requests inside TLS.
     Https(Arc<ServerConfig>),
+    /// Serves these files by path, inside TLS.
+    Files(Arc<ServerConfig>, Arc<Files>),
     /// Sends these bytes at once, then keeps what comes.
     SpeaksFirst(Vec<u8>),
     /// Answers the first request with these bytes, then closes.
     Canned(Vec<u8>),
 }
+
+/// What is served, by path; a path that ends in `/` is a page.
+pub type Files = BTreeMap<String, Vec<u8>>;
 
 #[derive(Debug, Default)]
 struct Seen {
@@ -53,6 +59,11 @@ impl Origin {
     /// Answers HTTP inside TLS, under these names.
     pub fn https(ca: &Ca, names: &[&str]) -> Origin {
         Origin::start("127.0.0.1:0", Manner::Https(server_config(ca, names)))
+    }
+
+    /// Serves these files inside TLS, under these names; every other path is 404.
+    pub fn files(ca: &Ca, names: &[&str], files: Files) -> Origin {
+        Origin::start("127.0.0.1:0", Manner::Files(server_config(ca, names), Arc::new(files)))
     }
 
     /// Sends `greeting` as soon as somebody connects.
@@ -158,6 +169,10 @@ fn serve(stream: TcpStream, manner: &Manner, seen: &Arc<Seen>) -> std::io::Resul
             let connection = ServerConnection::new(Arc::clone(config)).unwrap();
             http(StreamOwned::new(connection, watched), seen)
         }
+        Manner::Files(config, files) => {
+            let connection = ServerConnection::new(Arc::clone(config)).unwrap();
+            serve_files(StreamOwned::new(connection, watched), seen, files)
+        }
         Manner::SpeaksFirst(greeting) => {
             watched.write_all(greeting)?;
             let mut rest = Vec::new();
@@ -202,6 +217,21 @@ fn http(mut stream: impl Read + Write, seen: &Seen) -> std::io::Result<()> {
         let text = format!("origin saw: {line} with {} bytes\n", body.len());
         let shown = if line.starts_with("HEAD ") { "" } else { &text };
         write!(stream, "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n\r\n{shown}", text.len())?;
+        stream.flush()?;
+    }
+    Ok(())
+}
+
+/// Answers every `GET` with the file of that path, whatever the query.
+fn serve_files(mut stream: impl Read + Write, seen: &Seen, files: &Files) -> std::io::Result<()> {
+    while let Some(head) = read_head(&mut stream)? {
+        let target = head.split(' ').nth(1).unwrap_or_default();
+        let path = target.split('?').next().unwrap_or_default();
+        let kind = if path.ends_with('/') { "text/html" } else { "application/octet-stream" };
+        let (status, body) = files.get(path).map_or(("404 Not Found", &[][..]), |bytes| ("200 OK", bytes));
+        seen.requests.lock().unwrap().push(head.clone());
+        write!(stream, "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n\r\n", body.len())?;
+        stream.write_all(body)?;
         stream.flush()?;
     }
     Ok(())

@@ -7,4 +7,5 @@
     reason = "a failure here is a failed test"
 )]
 
+mod clients;
 mod tunnels;

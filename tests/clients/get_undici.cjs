@@ -1,0 +1,11 @@
+// Fetches one address with undici, whose ProxyAgent is told where the proxy is.
+const { ProxyAgent, request } = require("undici");
+
+async function main() {
+  const dispatcher = new ProxyAgent(process.env.HTTPS_PROXY);
+  const { body } = await request(process.argv[2], { dispatcher });
+  process.stdout.write(await body.text());
+  await dispatcher.close();
+}
+
+main();
