@@ -26,6 +26,8 @@ pub mod client;
 
 pub mod programs;
 
+pub mod site;
+
 use std::time::Duration;
 
 pub use bundle::Bundle;

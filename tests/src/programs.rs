@@ -85,6 +85,19 @@ pub fn prepare(program: &Path, errand: &Errand<'_>) -> Command {
     command
 }
 
+/// A line of shell that uses these `programs`, with the URL as `$0`.
+///
+/// # Panics
+/// Where one of them is missing.
+pub fn shell(programs: &[&str], line: &str, errand: &Errand<'_>) -> Command {
+    for program in programs {
+        installed(program);
+    }
+    let mut command = prepare(&installed("sh"), errand);
+    command.args(["-c", line, errand.url]);
+    command
+}
+
 /// Run it to its end.
 ///
 /// # Panics
