@@ -8,4 +8,8 @@ async function main() {
   await dispatcher.close();
 }
 
-main();
+// A service would live on after an error; so does this, for as long as the agent has anything left to do.
+main().catch((error) => {
+  console.error(error);
+  process.exitCode = 1;
+});
