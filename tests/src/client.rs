@@ -85,6 +85,30 @@ impl Client {
         self.reply().expect("the gateway answers a CONNECT")
     }
 
+    /// End with a reset instead of an end of stream.
+    pub fn reset(self) {
+        let socket = socket2::SockRef::from(&self.socket);
+        socket.set_linger(Some(std::time::Duration::ZERO)).unwrap();
+    }
+
+    /// Say all of this while listening, end this side, and return everything that came back.
+    pub fn bytes_of(&mut self, bytes: &[u8]) -> Vec<u8> {
+        let mut writer = self.socket.try_clone().unwrap();
+        std::thread::scope(|scope| {
+            scope.spawn(move || {
+                let _ = writer.write_all(bytes);
+                let _ = writer.shutdown(std::net::Shutdown::Write);
+            });
+            self.rest()
+        })
+    }
+
+    /// Whether these bytes come back from an echo; `false` once the connection has ended.
+    pub fn try_echo(&mut self, bytes: &[u8]) -> bool {
+        let mut back = vec![0u8; bytes.len()];
+        self.stream.write_all(bytes).is_ok() && self.stream.read_exact(&mut back).is_ok() && back == bytes
+    }
+
     /// One answer; `None` where the connection ends first.
     pub fn reply(&mut self) -> Option<Reply> {
         let mut head = Vec::new();

@@ -8,4 +8,6 @@
 )]
 
 mod clients;
+mod hellos;
+
 mod tunnels;
