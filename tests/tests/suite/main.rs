@@ -11,3 +11,5 @@ mod clients;
 mod hellos;
 
 mod tunnels;
+
+mod corpus;
