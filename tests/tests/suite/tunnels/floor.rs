@@ -46,8 +46,8 @@ fn metadata_addresses_stay_closed_to_a_rule_whose_networks_hold_them() {
     for authority in ["[fd00:ec2::254]:80", "100.100.100.200:80", "[::ffff:100.100.100.200]:80", "168.63.129.16:80"] {
         refused(&gateway, authority, "address_floor");
     }
-    // No rule could hold this one: a bundle that names link-local addresses does not load.
-    refused(&gateway, "169.254.169.254:80", "no_rule");
+    // A bundle that names link-local addresses does not even load; unnamed, they are refused for what they are.
+    refused(&gateway, "169.254.169.254:80", "address_floor");
 }
 
 #[test]
