@@ -12,4 +12,12 @@ mod hellos;
 
 mod tunnels;
 
+mod reload;
+
+mod shutdown;
+
+mod records;
+
+mod startup;
+
 mod corpus;
