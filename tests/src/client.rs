@@ -109,6 +109,20 @@ impl Client {
         self.stream.write_all(bytes).is_ok() && self.stream.read_exact(&mut back).is_ok() && back == bytes
     }
 
+    /// Ask for a tunnel with these further field lines.
+    pub fn connect_with(&mut self, authority: &str, fields: &str) -> Option<Reply> {
+        self.say(format!("CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n{fields}\r\n"));
+        self.reply()
+    }
+
+    /// Ask for a URL in clear, with these further field lines.
+    pub fn fetch(&mut self, url: &str, fields: &str) -> Option<Reply> {
+        let rest = url.strip_prefix("http://").unwrap();
+        let authority = rest.split(['/', '?']).next().unwrap();
+        self.say(format!("GET {url} HTTP/1.1\r\nHost: {authority}\r\n{fields}\r\n"));
+        self.reply()
+    }
+
     /// One answer; `None` where the connection ends first.
     pub fn reply(&mut self) -> Option<Reply> {
         let mut head = Vec::new();

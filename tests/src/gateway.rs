@@ -81,6 +81,13 @@ impl Setup {
         ))
     }
 
+    /// Static tokens: entries as [`crate::identities::token`] writes them.
+    #[must_use]
+    pub fn tokens(self, entries: &[String]) -> Setup {
+        self.scratch.write("tokens.yaml", entries.iter().map(|entry| format!("- {entry}\n")).collect::<String>());
+        self.section("identity: {tokens: tokens.yaml}")
+    }
+
     /// Write the configuration file.
     pub fn configure(&self) -> PathBuf {
         let has = |key: &str| self.sections.iter().any(|section| section.starts_with(key));
@@ -187,6 +194,11 @@ impl Gateway {
     /// A client of the plain listener.
     pub fn client(&self) -> Client {
         Client::plain(self.plain())
+    }
+
+    /// A client of the TLS listener; the error is the handshake's.
+    pub fn mesh(&self, config: &Arc<rustls::ClientConfig>) -> std::io::Result<Client> {
+        Client::tls(self.address("mesh"), config)
     }
 
     /// Every record so far.

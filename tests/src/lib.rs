@@ -22,6 +22,8 @@ pub mod resolver;
 
 pub mod gateway;
 
+pub mod identities;
+
 pub mod client;
 
 pub mod programs;

@@ -8,16 +8,21 @@
 )]
 
 mod clients;
+
+mod corpus;
+
 mod hellos;
 
-mod tunnels;
+mod identity;
+
+mod plain_http;
+
+mod records;
 
 mod reload;
 
 mod shutdown;
 
-mod records;
-
 mod startup;
 
-mod corpus;
+mod tunnels;
