@@ -11,6 +11,8 @@ mod clients;
 
 mod corpus;
 
+mod demo;
+
 mod hellos;
 
 mod identity;

@@ -1,8 +1,0 @@
-//! `gatepass demo`.
-use super::Exit;
-use clap::Args;
-#[derive(Debug, Args)]
-pub struct Arguments {}
-pub fn run(_a: &Arguments) -> Exit {
-    Exit::Failed
-}

@@ -1,0 +1,81 @@
+//! Scenes about where somebody wants to go.
+
+use std::sync::atomic::Ordering;
+
+use gatepass_policy::decision::Reason;
+
+use super::{Played, is_page, until};
+use crate::cli::demo::client::Client;
+use crate::cli::demo::scene::Scene;
+use crate::cli::demo::world::World;
+
+pub(super) async fn allowed(world: &World, scene: &mut Scene) -> Played {
+    let (tunnel, page) = world.visit(scene, "ci", "packages.test").await?;
+    world.judge(scene, tunnel.id, Reason::Allowed).await?;
+    scene.check("the page came from packages.test, encrypted all the way", is_page(page.as_ref(), "packages.test"));
+    Ok(())
+}
+
+pub(super) async fn unknown(world: &World, scene: &mut Scene) -> Played {
+    let (tunnel, _) = world.visit(scene, "ci", "paste.evil.test").await?;
+    world.judge(scene, tunnel.id, Reason::NoRule).await?;
+    scene.check("refused: 403", tunnel.status == 403);
+    let asked = world.names.questions("paste.evil.test");
+    let others = world.names.questions("packages.test");
+    scene.note(format!("questions the name server got: packages.test {others}, paste.evil.test {asked}"));
+    scene.check("no DNS question left the gateway", asked == 0 && others > 0);
+    Ok(())
+}
+
+pub(super) async fn private(world: &World, scene: &mut Scene) -> Played {
+    let (tunnel, _) = world.visit(scene, "ci", "updates.test").await?;
+    world.judge(scene, tunnel.id, Reason::AddressFloor).await?;
+    scene.check("refused: 403", tunnel.status == 403);
+    scene.check("the name server was asked, and its answer not believed", world.names.questions("updates.test") > 0);
+    Ok(())
+}
+
+pub(super) async fn fronting(world: &World, scene: &mut Scene) -> Played {
+    let before = world.secure.connections().len();
+    let authority = world.at("packages.test");
+    scene.asked(format!(
+        "openssl s_client -proxy {} -proxy_user ci -proxy_pass pass:ci-$SECRET -connect {authority} -servername hidden.test",
+        world.plain
+    ));
+    let mut client = world.door("ci").await?;
+    let tunnel = client.connect(&authority).await?;
+    scene.got(&tunnel.line);
+    let alert = match client.secure("hidden.test", &world.trusting).await {
+        Ok(_) => return Err("TLS was spoken with hidden.test".to_owned()),
+        Err(alert) => alert,
+    };
+    scene.got(format!("TLS: {alert}"));
+    world.judge(scene, tunnel.id, Reason::Guardrail).await?;
+    scene.check("the client got a TLS alert: unrecognized_name", alert.contains("UnrecognisedName"));
+    // The gateway had connected, and hangs up without having said a word.
+    let seen = until(|| {
+        let after: Vec<_> = world.secure.connections().into_iter().skip(before).collect();
+        let over = !after.is_empty() && after.iter().all(|seen| seen.ended.load(Ordering::SeqCst));
+        over.then_some(after)
+    })
+    .await;
+    let bytes: u64 = seen.iter().map(|seen| seen.bytes.load(Ordering::SeqCst)).sum();
+    scene.check(format!("bytes that reached packages.test: {bytes}"), bytes == 0);
+    Ok(())
+}
+
+pub(super) async fn plain(world: &World, scene: &mut Scene) -> Played {
+    let authority = format!("status.test:{}", world.clear.address.port());
+    let target = format!("http://{authority}/");
+    let mut client: Client = world.door("ci").await?;
+    scene.asked(format!("curl -x $PROXY -U ci:ci-$SECRET {target}"));
+    let page = client.request("GET", &target, &authority).await?;
+    scene.got(format!("{}   {}", page.line, page.body.trim_end()));
+    scene.asked(format!("curl -x $PROXY -U ci:ci-$SECRET -X POST {target}"));
+    let refused = client.request("POST", &target, &authority).await?;
+    scene.got(&refused.line);
+    world.judge(scene, refused.id, Reason::NoRule).await?;
+    scene.check("GET came back with the page", is_page(Some(&page), "status.test"));
+    scene.check("POST was refused on the same connection: 403", refused.status == 403);
+    Ok(())
+}
