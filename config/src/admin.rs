@@ -23,7 +23,10 @@ pub(crate) fn convert(node: &Node, reading: &mut Reading<'_>) -> Option<Admin> {
     let [bind, tls, operators] = reading.fields(node, ["bind", "tls", "operators"])?;
     reading.unsupported(tls);
     let bind = reading.required(node, bind, "bind").and_then(|node| listeners::address(node, reading));
-    let tokens = optional(operators, reading, tokens::convert);
+    let tokens = optional(operators, reading, |node, reading| {
+        node.withhold(reading.found);
+        tokens::convert(node, reading)
+    });
     if let (Some(bind), Some(entry)) = (&bind, operators)
         && !address::unmap(bind.value.ip()).is_loopback()
     {

@@ -81,6 +81,9 @@ pub(crate) fn convert(node: Option<&Node>, reading: &mut Reading<'_>) -> Option<
 
 fn otlp(node: &Node, reading: &mut Reading<'_>) -> Option<Otlp> {
     let [endpoint, protocol, headers, ca] = reading.fields(node, ["endpoint", "protocol", "headers", "ca"])?;
+    if let Some(entry) = headers {
+        entry.node.withhold(reading.found);
+    }
     reading.unsupported(headers);
     reading.unsupported(ca);
     let transport = optional(protocol, reading, |node, reading| {

@@ -21,6 +21,8 @@ pub mod dns;
 
 pub mod evidence;
 
+pub mod url;
+
 pub mod admin;
 
 mod egress_points;
@@ -37,8 +39,6 @@ mod node;
 mod reading;
 
 mod scalar;
-
-mod url;
 
 #[cfg(test)]
 mod scratch;

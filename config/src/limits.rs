@@ -143,6 +143,9 @@ limits! {
     trailers_max_bytes: Size = kib(8), 256 => mib(1),
         "the trailers of a body, all together",
         "checksums and signatures; as long as one line of a head";
+    data_class_max_bytes: Size = kib(1), 64 => kib(16),
+        "a declared data class header",
+        "thirty classes with long names";
     keep_alive_timeout: Time = s(60), ms(100) => h(1),
         "silence of a client between two requests",
         "clients keep idle connections for about a minute; a waiting connection costs a file";
@@ -194,6 +197,12 @@ limits! {
     body_idle_timeout: Time = m(1), ms(100) => h(1),
         "silence within a forwarded request or response body",
         "a stream that is alive sends something each minute (server-sent events every 15 s)";
+    forward_buffer: Size = kib(16), kib(4) => mib(1),
+        "bytes of a forwarded body held for a slow receiver, in each direction",
+        "what one read from a fast peer brings; a connection has two";
+    interim_answers_max: Count = 4, 1 => 100,
+        "interim answers (1xx) before the real one",
+        "100 Continue, 103 Early Hints, and each once more";
     pool_idle_per_host: Count = 32, 0 => 10_000,
         "idle upstream connections kept for one endpoint",
         "a busy host reuses more than it lets idle";
@@ -242,6 +251,24 @@ limits! {
     bundle_depth: Count = 8, 1 => 32,
         "directories below each other in a bundle",
         "organisation, division, team, and as much again";
+    bundle_nesting: Count = 32, 8 => 64,
+        "YAML lists and mappings inside each other in a bundle",
+        "the language needs six";
+    bundle_diagnostics: Count = 1_000, 1 => 100_000,
+        "errors of a bundle that are told one by one, and as many warnings",
+        "more than anybody reads, and a bound for a file that is no policy";
+    bundle_global_rules: Count = 1_000, 1 => 100_000,
+        "rules of a bundle without a host or network",
+        "each is evaluated in every decision, at about 12 ns";
+    bundle_workload_patterns: Count = 1_000, 1 => 100_000,
+        "identity patterns in the workload registry",
+        "they are tried one by one, and compared in pairs when a bundle is loaded";
+    nearest_considered: Count = 256, 1 => 100_000,
+        "rules that the search for the nearest looks at",
+        "it runs on every denial";
+    traced_rules: Count = 1_000, 1 => 1_000_000,
+        "rules in one trace",
+        "what one person can look through";
     drain_timeout: Time = s(10), ms(0) => h(24),
         "from SIGTERM until live tunnels are cut",
         "leaves two thirds of the 30 s that Kubernetes gives for closing records to be delivered";

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use granit_parser::{Event, Options, Parser, ScalarStyle, Span, StrInput};
+use serde_saphyr::granit_parser::{Event, Options, Parser, ScalarStyle, Span, StrInput};
 
 use crate::problem::{Excerpts, Findings, Place, Source};
 
@@ -40,6 +40,21 @@ pub(crate) struct Entry {
 pub(crate) enum Style {
     Plain,
     Quoted,
+}
+
+impl Node {
+    /// Keep every line of this node out of what is told: somebody may have written a secret where its hash belongs.
+    pub(crate) fn withhold(&self, found: &mut Findings) {
+        found.withhold(&self.place);
+        match &self.value {
+            Value::Map(entries) => entries.iter().for_each(|entry| {
+                found.withhold(&entry.place);
+                entry.node.withhold(found);
+            }),
+            Value::List(items) => items.iter().for_each(|item| item.withhold(found)),
+            Value::Scalar(..) | Value::Refused => {}
+        }
+    }
 }
 
 /// The root of the one document in `text`, or nothing where the text is not YAML or empty.

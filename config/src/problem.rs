@@ -1,5 +1,6 @@
 //! What is wrong in a file that a user wrote, where, and how to mend it.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -250,15 +251,23 @@ impl std::error::Error for Problems {}
 
 /// Where conversions leave what they find.
 #[derive(Debug, Default)]
-pub(crate) struct Findings(Vec<Problem>);
+pub(crate) struct Findings {
+    list: Vec<Problem>,
+    withheld: HashSet<(PathBuf, usize)>,
+}
 
 impl Findings {
     pub(crate) fn push(&mut self, problem: Problem) {
-        self.0.push(problem);
+        self.list.push(problem);
     }
 
     pub(crate) fn count(&self) -> usize {
-        self.0.len()
+        self.list.len()
+    }
+
+    /// Quote the line of this place in no problem: it may hold a secret.
+    pub(crate) fn withhold(&mut self, place: &Place) {
+        self.withheld.insert((place.source.path.clone(), place.line));
     }
 
     pub(crate) fn error(&mut self, place: &Place, message: impl Into<String>) {
@@ -277,16 +286,23 @@ impl Findings {
     /// file from top to bottom.
     pub(crate) fn close<T>(mut self, value: Option<T>, file: &Path) -> Result<(T, Vec<Problem>), Problems> {
         let at = |problem: &Problem| problem.position.as_ref().map(|at| (at.line, at.column));
-        self.0.sort_by(|a, b| (a.file != file, &a.file, at(a)).cmp(&(b.file != file, &b.file, at(b))));
-        let failed = self.0.iter().any(|problem| problem.severity == Severity::Error);
+        self.list.sort_by(|a, b| (a.file != file, &a.file, at(a)).cmp(&(b.file != file, &b.file, at(b))));
+        for problem in &mut self.list {
+            if let Some(position) = &mut problem.position
+                && self.withheld.contains(&(problem.file.clone(), position.line))
+            {
+                position.source_line.clear();
+            }
+        }
+        let failed = self.list.iter().any(|problem| problem.severity == Severity::Error);
         match value {
-            Some(value) if !failed => Ok((value, self.0)),
+            Some(value) if !failed => Ok((value, self.list)),
             _ => {
                 if !failed {
                     // Every conversion that yields nothing says why; should one ever forget, the answer stays no.
                     self.push(Problem::of_file(file, "the configuration is not usable"));
                 }
-                Err(Problems(self.0))
+                Err(Problems(self.list))
             }
         }
     }

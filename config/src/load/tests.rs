@@ -259,4 +259,15 @@ fn a_file_that_is_not_there_or_not_text_is_a_problem() {
     assert_eq!(problem(&scratch.file("empty.yaml", "")), "- the file is empty");
 }
 
+#[test]
+fn a_secret_in_the_wrong_place_is_not_repeated() {
+    for section in [
+        "admin: {bind: \"127.0.0.1:0\", operators: [{name: a, token: hunter2}]}",
+        "evidence: {spool: {}, otlp: {endpoint: \"http://127.0.0.1:4317\", headers: {authorization: hunter2}}}",
+    ] {
+        let problems = load_this(&format!("{SMALLEST}{section}\n")).unwrap_err();
+        assert!(problems.to_string().contains("gatepass.yaml:3:") && !problems.to_string().contains("hunter2"));
+    }
+}
+
 mod mistakes;
