@@ -1,4 +1,4 @@
-//! DNS over TLS: only a server whose certificate proves its name is believed.
+//! DNS over TLS and over HTTPS: only a server whose certificate proves its name is believed.
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -36,42 +36,50 @@ impl Authority {
     }
 }
 
-async fn server(config: ServerConfig) -> Names {
-    Names::start_tls(config, |asked| match asked.kind {
+async fn server(mut config: ServerConfig, over: Over) -> Names {
+    if over == Over::Https {
+        config.alpn_protocols = vec![b"h2".to_vec()];
+    }
+    Names::start_encrypted(config, over, |asked| match asked.kind {
         RecordType::A => Reply::Records(vec![address(&asked.name, 60, "192.0.2.1")]),
         _ => nothing(),
     })
     .await
 }
 
-fn over_tls(names: &Names, name: &str, roots: Option<Arc<RootCertStore>>) -> Resolver {
+fn asking(names: &Names, over: Over, name: &str, roots: Option<Arc<RootCertStore>>) -> Resolver {
     let port = names.address.port();
     let addresses = if name == "127.0.0.1" { vec![] } else { vec![names.address.ip()] };
-    let servers = vec![Server::Tls { name: name.into(), addresses, port }];
+    let servers = vec![match over {
+        Over::Https => Server::Https { name: name.into(), addresses, port, path: "/dns-query".into() },
+        _ => Server::Tls { name: name.into(), addresses, port },
+    }];
     Resolver::new(&Settings { servers, roots, ..settings(&[]) }).unwrap()
 }
 
 #[tokio::test]
-async fn a_server_that_proves_its_name_or_its_address_is_asked_in_tls() {
+async fn a_server_that_proves_its_name_or_its_address_is_asked() {
     let authority = Authority::mint();
-    for name in ["dns.test", "127.0.0.1"] {
-        let names = server(authority.server(name)).await;
-        let resolver = over_tls(&names, name, authority.roots());
-        assert_eq!(resolve(&resolver, "a.test").await.unwrap().answers, ips(&["192.0.2.1"]), "{name}");
-        assert!(names.asked().iter().all(|asked| asked.over == Over::Tls));
+    for (over, name) in [Over::Tls, Over::Https].into_iter().flat_map(|over| [(over, "dns.test"), (over, "127.0.0.1")])
+    {
+        let names = server(authority.server(name), over).await;
+        let resolver = asking(&names, over, name, authority.roots());
+        assert_eq!(resolve(&resolver, "a.test").await.unwrap().answers, ips(&["192.0.2.1"]), "{over:?} {name}");
+        assert!(names.asked().iter().all(|asked| asked.over == over));
     }
 }
 
 #[tokio::test]
 async fn a_server_of_another_name_or_authority_is_not_asked_anything() {
     let (authority, other) = (Authority::mint(), Authority::mint());
-    for (config, roots) in
-        [(authority.server("other.test"), authority.roots()), (other.server("dns.test"), authority.roots())]
-    {
-        let names = server(config).await;
-        let error = resolve(&over_tls(&names, "dns.test", roots), "a.test").await.unwrap_err();
-        assert_eq!(error, ResolveError::Failed("the name server cannot be reached"));
-        assert_eq!(names.asked(), []);
+    for over in [Over::Tls, Over::Https] {
+        for config in [authority.server("other.test"), other.server("dns.test")] {
+            let names = server(config, over).await;
+            let resolver = asking(&names, over, "dns.test", authority.roots());
+            let error = resolve(&resolver, "a.test").await.unwrap_err();
+            assert_eq!(error, ResolveError::Failed("the name server cannot be reached"), "{over:?}");
+            assert_eq!(names.asked(), []);
+        }
     }
 }
 

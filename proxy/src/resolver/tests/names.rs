@@ -17,6 +17,7 @@ pub enum Over {
     Udp,
     Tcp,
     Tls,
+    Https,
 }
 
 /// One question, the name as it came.
@@ -77,9 +78,10 @@ impl Names {
         Names { address, asked, _tasks: tasks }
     }
 
-    /// DNS over TLS, with this certificate.
-    pub async fn start_tls(
+    /// DNS over TLS, or over HTTPS, with this certificate.
+    pub async fn start_encrypted(
         config: rustls::ServerConfig,
+        over: Over,
         script: impl Fn(&Asked) -> Reply + Send + Sync + 'static,
     ) -> Names {
         let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -90,8 +92,10 @@ impl Names {
         tasks.spawn(serve_streams(tcp, move |stream| {
             let (script, asked, acceptor) = (script.clone(), served.clone(), acceptor.clone());
             async move {
-                if let Ok(stream) = acceptor.accept(stream).await {
-                    serve_stream(stream, Over::Tls, script, asked).await;
+                match acceptor.accept(stream).await {
+                    Ok(stream) if over == Over::Https => serve_https(stream, script, asked).await,
+                    Ok(stream) => serve_stream(stream, over, script, asked).await,
+                    Err(_) => {}
                 }
             }
         }));
@@ -153,6 +157,27 @@ async fn serve_stream(
             stream.write_all(&framed).await.unwrap();
             stream.flush().await.unwrap();
         }
+    }
+}
+
+/// RFC 8484, at `/dns-query` only.
+async fn serve_https(stream: impl AsyncRead + AsyncWrite + Unpin, script: Script, asked: Arc<Mutex<Vec<Asked>>>) {
+    let mut connection = h2::server::handshake(stream).await.unwrap();
+    while let Some(Ok((request, mut respond))) = connection.accept().await {
+        let response = http::Response::builder().header("content-type", "application/dns-message");
+        if request.uri().path() != "/dns-query" {
+            respond.send_response(response.status(404).body(()).unwrap(), true).unwrap();
+            continue;
+        }
+        let mut body = request.into_body();
+        let mut packet = Vec::new();
+        while let Some(chunk) = body.data().await {
+            packet.extend(chunk.unwrap());
+        }
+        let reply = note(&packet, Over::Https, &script, &asked);
+        let Some(packet) = packets(&packet, reply).await.pop() else { continue };
+        let mut body = respond.send_response(response.body(()).unwrap(), false).unwrap();
+        body.send_data(packet.into(), true).unwrap();
     }
 }
 

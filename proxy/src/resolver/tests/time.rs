@@ -26,6 +26,31 @@ async fn silence_ends_with_the_budget_and_gives_its_slot_back() {
 }
 
 #[tokio::test]
+async fn lookups_that_time_out_or_are_dropped_leave_no_task_behind() {
+    let names = Names::start(|_| Reply::Silence).await;
+    let resolver = limited(&names, Limits { timeout: Duration::from_millis(20), ..LIMITS });
+    let alive = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    let mut after_one = 0;
+    for number in 0..30 {
+        let text = format!("n{number}.test");
+        if number % 2 == 0 {
+            assert_eq!(resolve(&resolver, &text).await.unwrap_err(), ResolveError::Timeout);
+        } else {
+            assert!(timeout(Duration::from_millis(5), resolve(&resolver, &text)).await.is_err());
+        }
+        if number == 1 {
+            after_one = alive();
+        }
+    }
+    let gone = async {
+        while alive() > after_one {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    assert!(timeout(LIMITS.timeout, gone).await.is_ok(), "{} tasks are left, {after_one} after one lookup", alive());
+}
+
+#[tokio::test]
 async fn a_lookup_beyond_the_limit_fails_at_once_and_leaves_no_packet() {
     let gate = Arc::new(Notify::new());
     let held = gate.clone();
