@@ -130,7 +130,14 @@ async fn judge_hello(mut client: Client, mut buffer: BytesMut, passage: Passage<
         drop(passage.refuse(Reason::HelloTimeout, "the client left before the tunnel was open"));
         return;
     }
-    let read = client_hello::read(&mut client, &mut buffer, &shared.hello).await;
+    let mut end = drain.clone();
+    let read = tokio::select! {
+        read = client_hello::read(&mut client, &mut buffer, &shared.hello) => read,
+        () = end.reached(Phase::Ended) => {
+            drop(passage.refuse(Reason::Draining, "no TLS ClientHello came before the end"));
+            return;
+        }
+    };
     let (tls, speaks_tls) = match read {
         Ok(Hello::Hello(hello)) => (Tls::Hello(hello), true),
         Ok(Hello::NotTls) => (Tls::Absent, false),

@@ -21,6 +21,9 @@ const FLOOR_EVERY: Duration = Duration::from_secs(10);
 /// none.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
 
+/// A directory that never becomes quiet is read after this many times the quiet that is waited for.
+const RESTLESS: u32 = 10;
+
 /// Keep the floor's list of interface addresses current. Never returns.
 pub async fn keep_floor(shared: Arc<Shared>) {
     let mut tick = tokio::time::interval(FLOOR_EVERY);
@@ -82,39 +85,68 @@ pub fn tell(shared: &Shared, result: PolicyResult, error: Option<&str>, snapshot
 
 /// Notifications of a bundle directory, and of those of the certificates: something may have changed.
 pub struct Watch {
+    directories: Arc<[PathBuf]>,
+    /// For the watchers to come.
+    send: mpsc::Sender<()>,
     changes: mpsc::Receiver<()>,
     /// Watching ends when it is dropped.
-    _watcher: Option<notify::RecommendedWatcher>,
+    watcher: Option<notify::RecommendedWatcher>,
 }
 
 impl Watch {
     /// Watch these directories. Where the machine cannot notify, the regular look remains.
     pub fn on(directories: &[PathBuf]) -> Watch {
         let (send, changes) = mpsc::channel(1);
-        let watcher = notify::recommended_watcher(move |_event| {
-            // One waiting notification stands for all: the reload reads everything anyway.
-            let _ = send.try_send(());
+        // Absolute, so that the paths in events can be compared with them.
+        let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
+        let directories: Arc<[PathBuf]> = directories.iter().map(absolute).collect();
+        let watcher = arm(&directories, &send, |directory, error| {
+            eprintln!("watching `{}` failed, it is looked at every 30 s instead: {error}", directory.display());
         });
-        let watcher = watcher.ok().map(|mut watcher| {
-            for directory in directories {
-                if let Err(error) = watcher.watch(directory, RecursiveMode::Recursive) {
-                    eprintln!("watching `{}` failed, it is looked at every 30 s instead: {error}", directory.display());
-                }
-            }
-            watcher
-        });
-        Watch { changes, _watcher: watcher }
+        Watch { directories, send, changes, watcher }
     }
 
     /// Resolves when something may have changed and has been quiet for `debounce`.
     pub async fn changed(&mut self, debounce: Duration) {
-        let noticed = tokio::time::timeout(LOOK_EVERY, self.changes.recv()).await;
-        if let Ok(None) = noticed {
-            // The watcher is gone; only the regular look remains.
-            tokio::time::sleep(LOOK_EVERY).await;
+        let _ = tokio::time::timeout(LOOK_EVERY, self.changes.recv()).await;
+        let end = tokio::time::Instant::now() + debounce * RESTLESS;
+        while tokio::time::Instant::now() < end {
+            if tokio::time::timeout(debounce, self.changes.recv()).await.is_err() {
+                break;
+            }
         }
-        while let Ok(Some(())) = tokio::time::timeout(debounce, self.changes.recv()).await {}
+        // A watch follows the directory that it was set on, not its name: another one may have taken its place. This
+        // comes before anything is read, so that no change falls in between.
+        self.watcher = arm(&self.directories, &self.send, |_, _| {});
     }
+}
+
+/// A watcher of these directories, and of their own coming and going, which only the directory above them tells.
+fn arm(
+    directories: &Arc<[PathBuf]>,
+    send: &mpsc::Sender<()>,
+    mut failed: impl FnMut(&Path, notify::Error),
+) -> Option<notify::RecommendedWatcher> {
+    let (ours, send) = (Arc::clone(directories), send.clone());
+    let tell = move |event: notify::Result<notify::Event>| {
+        // Reading changes nothing, and a reload reads. An error may hide anything.
+        let concerns = event.map_or(true, |event| {
+            let inside = |path: &PathBuf| ours.iter().any(|directory| path.starts_with(directory));
+            !event.kind.is_access() && (event.paths.is_empty() || event.paths.iter().any(inside))
+        });
+        if concerns {
+            // One waiting notification stands for all: the reload reads everything anyway.
+            let _ = send.try_send(());
+        }
+    };
+    let mut watcher = notify::recommended_watcher(tell).ok()?;
+    for directory in directories.iter() {
+        let _ = watcher.watch(&directory_of(directory), RecursiveMode::NonRecursive);
+        if let Err(error) = watcher.watch(directory, RecursiveMode::Recursive) {
+            failed(directory, error);
+        }
+    }
+    Some(watcher)
 }
 
 /// The directory of a file, to be watched: editors and orchestrators replace files rather than write into them.
