@@ -28,3 +28,5 @@ mod shutdown;
 mod startup;
 
 mod tunnels;
+mod tidy;
+

@@ -70,11 +70,14 @@ fn a_broken_edit_changes_nothing_is_told_everywhere_and_ends_with_its_repair() {
     let gateway = Setup::new().start(&allowing("old.test"));
     let good = allowing("new.test");
     let (name, text) = good.files().into_iter().find(|(name, _)| name.starts_with("teams/")).unwrap();
-    gateway.setup.scratch.write(&format!("policy/{name}"), text.replace("anyone: true", "anyoone: true"));
+    gateway.setup.scratch.write(
+        &format!("policy/{name}"),
+        text.replace("    anyone: true", "    ticket: T-1\n    anyoone: []\n    anyone: true"),
+    );
     wait_for(&gateway, "rejected", 1);
     assert_eq!((code(&gateway, "old.test").as_str(), code(&gateway, "new.test").as_str()), (ALLOWED, "no_rule"));
 
-    let line = 1 + text.lines().position(|line| line.contains("anyone: true")).unwrap();
+    let line = 2 + text.lines().position(|line| line.contains("anyone: true")).unwrap();
     eventually("the mistake is told with its place", || {
         gateway.log().contains(&format!("teams/team.yaml:{line}:5")).then_some(())
     });
@@ -164,4 +167,17 @@ fn a_certificate_renewed_on_disk_is_served_and_a_broken_one_is_not() {
     gateway.setup.scratch.write("gateway.pem", "not a certificate");
     eventually("the broken one is told", || gateway.log().contains("keeps the old ones").then_some(()));
     assert_eq!(shown(&gateway, &tls), second);
+}
+
+#[test]
+fn a_broken_bundle_is_read_and_told_once_and_not_over_and_over() {
+    let setup = Setup::new().section("limits: {reload_debounce: 50ms}");
+    let gateway = setup.start(&allowing("old.test"));
+    std::fs::rename(gateway.path().join("policy/bundle.yaml"), gateway.path().join("bundle.yaml")).unwrap();
+    wait_for(&gateway, "rejected", 1);
+    let end = std::time::Instant::now() + std::time::Duration::from_millis(500);
+    while std::time::Instant::now() < end {
+        assert_eq!(code(&gateway, "old.test"), ALLOWED);
+    }
+    assert_eq!(policies(&gateway, "rejected"), 1, "reading the bundle is no change of it");
 }

@@ -15,7 +15,6 @@ const CHOSEN: &[(&str, &str)] = &[
     ("R223", "505 invalid_request"),
     ("R236", "431 invalid_request"),
     ("R237", "431 invalid_request"),
-    ("R281", "508 invalid_request"),
     ("R293", "405 invalid_request"),
     // Not HTTP at all: closed without an answer.
     ("R238", "CLOSE"),
@@ -51,6 +50,9 @@ const CHOSEN: &[(&str, &str)] = &[
 /// CONNECT rows that open a tunnel; R256 sends the first bytes along, and they are held.
 const TUNNELS: &[&str] = &["R004", "R005", "R006", "R256", "R263", "R264"];
 
+/// It names the gateway's own pseudonym in Via, which only a running gateway knows.
+const LOOP: &str = "R281";
+
 /// The body never ends: the request is cut off, and the origin sees no whole message.
 const CUT: &str = "R201";
 
@@ -72,10 +74,10 @@ fn pinned(row: &Row) -> &'static str {
 fn raw(row: &Row, port: u16) -> Vec<u8> {
     let moved = row
         .get("raw")
+        .replace("allowed.test:443", &format!("allowed.test:{port}"))
         .replace("http://allowed.test/", &format!("http://allowed.test:{port}/"))
         .replace("http://allowed.test ", &format!("http://allowed.test:{port} "))
-        .replace("Host: allowed.test\\r", &format!("Host: allowed.test:{port}\\r"))
-        .replace("allowed.test:443", &format!("allowed.test:{port}"));
+        .replace("Host: allowed.test\\r", &format!("Host: allowed.test:{port}\\r"));
     gatepass_tests::corpus::unescape(&moved)
 }
 
@@ -200,7 +202,7 @@ fn every_row_that_is_refused_is_refused_once_and_reaches_nobody() {
 }
 
 fn is_refused(row: &Row) -> bool {
-    row.get("id") != CUT
+    ![CUT, LOOP].contains(&row.get("id"))
         && !TUNNELS.contains(&row.get("id"))
         && pinned(row).starts_with(|c: char| c.is_ascii_digit() || c == 'C')
 }
@@ -232,7 +234,9 @@ fn every_row_that_is_allowed_arrives_in_canonical_framing() {
     setup.resolver.answer("allowed.test", &["127.0.0.1"]);
     let gateway = setup.start(&policy(port));
     let mut findings = Findings::new();
-    for row in requests().filter(|row| !is_refused(row) && row.get("id") != CUT && !TUNNELS.contains(&row.get("id"))) {
+    for row in requests()
+        .filter(|row| !is_refused(row) && ![CUT, LOOP].contains(&row.get("id")) && !TUNNELS.contains(&row.get("id")))
+    {
         let wanted = pinned(&row).split(' ').filter(|word| word.chars().all(char::is_uppercase)).count();
         let mut client = gateway.client();
         client.say(raw(&row, port));
@@ -291,4 +295,25 @@ fn a_body_that_never_ends_is_cut_off_and_no_whole_message_arrives() {
     assert!(!left.ends_with(b"0\r\n\r\n"), "the body was not completed on the client's behalf");
     let id = gateway.decisions()[0]["id"].as_str().unwrap().to_owned();
     assert_eq!(gateway.close(&id)["ending"], "client_closed");
+}
+
+#[test]
+fn a_request_that_came_through_this_gateway_before_is_a_loop() {
+    let setup = Setup::new();
+    let origin = Origin::http();
+    setup.resolver.answer("allowed.test", &["127.0.0.1"]);
+    let gateway = setup.start(&policy(origin.port()));
+    let authority = format!("allowed.test:{}", origin.port());
+    let mut client = gateway.client();
+    client.say(format!("GET http://{authority}/ HTTP/1.1\r\nHost: {authority}\r\n\r\n"));
+    let via = client.reply().unwrap().field("via").unwrap();
+    let pseudonym = via.strip_prefix("1.1 ").unwrap();
+    let row = requests().find(|row| row.get("id") == LOOP).unwrap();
+    let raw = String::from_utf8(raw(&row, origin.port())).unwrap().replace("egress-proxy-id", pseudonym);
+    let mut client = gateway.client();
+    client.say(raw);
+    let reply = client.reply().unwrap();
+    assert_eq!(told(&gateway, &reply), "508 invalid_request");
+    assert_eq!(client.rest(), b"");
+    assert_eq!(origin.requests().len(), 1, "the first one alone");
 }

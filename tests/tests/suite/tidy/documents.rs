@@ -1,0 +1,109 @@
+//! docs/reference is written from the code's tables, and equal to them.
+//!
+//! After a table has changed: `GATEPASS_REGENERATE=1 cargo nextest run -p gatepass-tests tidy::documents`.
+
+use std::fmt::Write as _;
+
+use gatepass::evidence::fields::{FIELDS, Place};
+use gatepass::evidence::words::{Ending, Outcome};
+use gatepass::metrics::{Kind, METRICS};
+use gatepass_config::limits::TABLE;
+use gatepass_policy::decision::Reason;
+use gatepass_policy::schema::{ATTRIBUTES, Support};
+
+use super::root;
+
+const REGENERATE: &str = "GATEPASS_REGENERATE";
+
+/// The file says this; or, where it is asked for, it does from now on.
+fn equal(name: &str, text: &str) {
+    let path = root().join("docs/reference").join(name);
+    if std::env::var_os(REGENERATE).is_some() {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, text).unwrap();
+        return;
+    }
+    let there = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        there == text,
+        "docs/reference/{name} does not say what the code's table says; write it again with\n    {REGENERATE}=1 cargo nextest run -p gatepass-tests tidy::documents"
+    );
+}
+
+/// A cell of a table: a bar would end it.
+fn cell(text: &str) -> String {
+    text.replace('|', "\\|")
+}
+
+#[test]
+fn the_metrics_are_those_of_the_code() {
+    let mut text = String::from(
+        "# Metrics\n\nServed by the admin listener under `/metrics`, in the Prometheus text format. No host and no identity is ever a label.\n\n| name | kind | unit | labels | what |\n|---|---|---|---|---|\n",
+    );
+    for metric in METRICS {
+        let kind = match metric.kind {
+            Kind::Counter => "counter",
+            Kind::Gauge => "gauge",
+            Kind::Histogram => "histogram",
+        };
+        let labels: Vec<String> = metric.labels.iter().map(|label| format!("`{label}`")).collect();
+        let unit = metric.unit.as_str();
+        writeln!(text, "| `{}` | {kind} | {unit} | {} | {} |", metric.name, labels.join(", "), cell(metric.help))
+            .unwrap();
+    }
+    text.push_str("\nPrometheus shows `_` for `.`, and adds the unit and `_total`.\n");
+    equal("metrics.md", &text);
+}
+
+#[test]
+fn the_limits_are_those_of_the_code() {
+    let mut text = String::from(
+        "# Limits\n\nEvery bound of the program: a key under `limits` in the configuration. `gatepass serve --print-limits` lists them too.\n\n| key | default | from | to | what is bounded | why that number |\n|---|---|---|---|---|---|\n",
+    );
+    for row in TABLE {
+        let (what, why) = (cell(row.what), cell(row.why));
+        writeln!(text, "| `{}` | {} | {} | {} | {what} | {why} |", row.key, row.default, row.min, row.max).unwrap();
+    }
+    equal("limits.md", &text);
+}
+
+#[test]
+fn the_attributes_are_those_of_the_code() {
+    let mut text = String::from(
+        "# Attributes\n\nWhat an expression may look at. A rule has no stages of its own: they follow from the attributes it uses.\n\n| name | type | known at | what |\n|---|---|---|---|\n",
+    );
+    for row in ATTRIBUTES.iter().filter(|row| row.support == Support::Built) {
+        writeln!(text, "| `{}` | {} | {} | {} |", row.name, row.ty, row.stage, cell(row.doc)).unwrap();
+    }
+    text.push_str("\nReserved, and an error in this version:");
+    let reserved: Vec<_> =
+        ATTRIBUTES.iter().filter(|row| row.support == Support::NotYet).map(|row| format!(" `{}`", row.name)).collect();
+    writeln!(text, "{}.", reserved.join(",")).unwrap();
+    equal("attributes.md", &text);
+}
+
+#[test]
+fn the_records_are_those_of_the_code() {
+    let mut text = String::from(
+        "# Records\n\nOne JSON object a line. Absent means omitted; unknown keys are to be ignored. The same fields go to a collector as OTLP log records.\n\n| field | in OTLP | what |\n|---|---|---|\n",
+    );
+    for field in FIELDS {
+        let place = match field.place {
+            Place::Attribute(name) => format!("`{name}`"),
+            Place::Seconds(name) => format!("`{name}`, in seconds"),
+            Place::Resource(name) => format!("`{name}` of the resource"),
+            Place::EventName => "the event name".to_owned(),
+            Place::Time => "the time".to_owned(),
+            Place::Body => "the body".to_owned(),
+        };
+        writeln!(text, "| `{}` | {place} | {} |", field.path, cell(field.doc)).unwrap();
+    }
+    text.push_str("\n## Reasons\n\n| code | what |\n|---|---|\n");
+    for reason in Reason::ALL {
+        writeln!(text, "| `{}` | {} |", reason.code(), cell(reason.sentence())).unwrap();
+    }
+    let outcomes: Vec<_> = Outcome::ALL.iter().map(|word| format!("`{}`", word.as_str())).collect();
+    let endings: Vec<_> = Ending::ALL.iter().map(|word| format!("`{}`", word.as_str())).collect();
+    writeln!(text, "\n## Outcomes\n\n{}\n\n## Endings\n\n{}", outcomes.join(", "), endings.join(", ")).unwrap();
+    equal("records.md", &text);
+}
