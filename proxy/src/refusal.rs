@@ -225,7 +225,7 @@ mod tests {
         let answer = String::from_utf8(refusal.response(Form::Text, After::Close, Body::Sent)).unwrap();
         let head = answer.split("\r\n\r\n").next().unwrap();
         assert!(!head.contains("\r\nSet-Cookie"), "{head}");
-assert!(head.lines().all(|line| !line.starts_with("Set-Cookie")), "{head}");
+        assert!(head.lines().all(|line| !line.starts_with("Set-Cookie")), "{head}");
         assert!(head.contains("details=\"the request is malformed: bad \\\"host\\\""), "{head}");
         assert!(refusal.phrase().is_ascii() && refusal.phrase().len() < 200);
     }

@@ -61,7 +61,12 @@ impl Gateway {
         }
         if let Some((socket, config)) = admin {
             let state = operations::state(&shared, shutdown.phase(), &config);
-            let limits = admin::Limits { connections: shared.limits.admin_connections, ..admin::Limits::default() };
+            let limits = admin::Limits {
+                connections: shared.limits.admin_connections,
+                connection_timeout: shared.limits.admin_connection_timeout,
+                decisions: shared.limits.admin_decisions,
+                ..admin::Limits::default()
+            };
             tasks.push(tokio::spawn(admin::serve(socket, Arc::new(state), limits)));
         }
         tasks.push(tokio::spawn(reload::keep_floor(Arc::clone(&shared))));

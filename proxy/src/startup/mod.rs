@@ -1,18 +1,19 @@
 //! From a validated configuration to the parts of a gateway: everything that can be wrong is found here, together, and
 //! before a listener opens.
 
+mod bounds;
+
 mod names;
 
 mod who;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use gatepass_certs::Alpn;
 use gatepass_certs::rotate::{self, Rotating};
 use gatepass_certs::trust::Presence;
-use gatepass_certs::{Alpn, Limits as CertLimits};
 use gatepass_config::evidence::{Stdout, Transport};
 use gatepass_config::floor::Loopback;
 use gatepass_config::limits::{Limits, connections_within};
@@ -29,14 +30,14 @@ use who::registry;
 use crate::clock::Clock;
 use crate::evidence::words::FloorMark;
 use crate::evidence::{self, Evidence, Output, otlp};
-use crate::forward::{self, Pool, PoolLimits};
+use crate::forward::Pool;
 use crate::listener::Gate;
 use crate::metrics::Metrics;
 use crate::peer::Origin;
 use crate::policy_store::{PolicyStore, Source};
 use crate::resolver::Resolver;
 use crate::shared::Shared;
-use crate::{client_hello, dial, http1, tunnel};
+use crate::{client_hello, tunnel};
 
 /// What a gateway is started from.
 pub struct Startup {
@@ -69,7 +70,7 @@ impl Startup {
         let now = clock.now();
         let limits = config.limits.clone();
         let mut problems = Vec::new();
-        let gates = gates(&config.listeners, now, &mut problems);
+        let gates = gates(&config.listeners, &limits, now, &mut problems);
         let policy = PolicyStore::load(source(&config.policy.bundle, embedded, &limits), now);
         let (policy, warnings) = match policy {
             Ok(loaded) => loaded,
@@ -112,34 +113,22 @@ impl Startup {
             floor: ArcSwap::from_pointee(Floor { services: services(&config), ..floor(&config.floor) }),
             identity: registry(&config.identity),
             metrics,
-            pool: Pool::new(PoolLimits {
-                per_key: limits.pool_idle_per_host,
-                total: limits.pool_idle_total,
-                idle: limits.pool_idle_timeout,
-            }),
+            pool: Pool::new(bounds::pool(&limits)),
             pools: tunnel::Pools::new(tunnel_pools()),
             connections: Arc::new(Semaphore::new(room)),
-            head: head_limits(&limits, &pseudonym),
+            head: bounds::head(&limits, &pseudonym),
             hello: client_hello::Limits {
                 max_bytes: limits.client_hello_max_bytes,
                 timeout: limits.client_hello_timeout,
             },
-            dial: dial::Limits {
-                attempt_delay: limits.dial_attempt_delay,
-                per_attempt: limits.dial_timeout,
-                total: limits.dial_timeout,
-                max_attempts: DIAL_ATTEMPTS,
-            },
+            dial: bounds::dial(&limits),
             tunnel: tunnel::Limits { idle: limits.tunnel_idle_timeout, max_duration: Some(limits.tunnel_max_duration) },
-            forward: forward_limits(&limits, &pseudonym),
+            forward: bounds::forward(&limits, &pseudonym),
             limits,
         };
         Ok(Parts { shared, listeners: gates, admin: config.admin, warnings })
     }
 }
-
-/// Addresses tried for one destination: with 250 ms between them, two seconds' worth.
-const DIAL_ATTEMPTS: usize = 8;
 
 fn source(bundle: &Bundle, embedded: Vec<SourceFile>, limits: &Limits) -> Source {
     match bundle {
@@ -150,6 +139,7 @@ fn source(bundle: &Bundle, embedded: Vec<SourceFile>, limits: &Limits) -> Source
 
 fn gates(
     listeners: &[listeners::Listener],
+    limits: &Limits,
     now: jiff::Timestamp,
     problems: &mut Vec<String>,
 ) -> Vec<(Gate, SocketAddr)> {
@@ -157,7 +147,7 @@ fn gates(
     for listener in listeners {
         let tls = match &listener.protocol {
             Protocol::Http => None,
-            Protocol::Https(tls) => match Rotating::load(tls_source(tls), now) {
+            Protocol::Https(tls) => match Rotating::load(tls_source(tls, limits), now) {
                 Ok(rotating) => Some(Arc::new(rotating)),
                 Err(unusable) => {
                     let place = tls.certificate.place.as_ref();
@@ -176,7 +166,7 @@ fn gates(
     gates
 }
 
-fn tls_source(tls: &listeners::Tls) -> rotate::Source {
+fn tls_source(tls: &listeners::Tls, limits: &Limits) -> rotate::Source {
     let clients = match &tls.clients {
         ClientCertificates::None => None,
         ClientCertificates::Verified { ca, crl, presence } => Some(rotate::Clients {
@@ -193,7 +183,7 @@ fn tls_source(tls: &listeners::Tls) -> rotate::Source {
         key: tls.key.value.clone(),
         clients,
         alpn: vec![Alpn::Http11],
-        limits: CertLimits::RECOMMENDED,
+        limits: bounds::certificates(limits),
     }
 }
 
@@ -262,8 +252,8 @@ fn evidence_settings(
         limits: evidence::Limits {
             queue: u32::try_from(queue).unwrap_or(u32::MAX),
             recent: limits.recent_decisions,
-            retry_first: Duration::from_millis(50),
-            retry_longest: Duration::from_secs(30),
+            retry_first: limits.evidence_retry_first,
+            retry_longest: limits.evidence_retry_longest,
             export_timeout: limits.otlp_timeout,
         },
     })
@@ -273,27 +263,6 @@ fn evidence_settings(
 fn file_limit() -> usize {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
     limit.current.and_then(|files| usize::try_from(files).ok()).unwrap_or(usize::MAX)
-}
-
-fn head_limits(limits: &Limits, pseudonym: &str) -> http1::Limits {
-    http1::Limits {
-        head: limits.head_max_bytes,
-        target: limits.head_max_bytes / 2,
-        fields: limits.head_max_fields,
-        chunk_line: 4096,
-        trailers: 8192,
-        pseudonym: pseudonym.into(),
-    }
-}
-
-fn forward_limits(limits: &Limits, pseudonym: &str) -> forward::Limits {
-    forward::Limits {
-        http1: head_limits(limits, pseudonym),
-        buffer: 16 * 1024,
-        interim: 8,
-        response_head: limits.response_head_timeout,
-        idle: limits.body_idle_timeout,
-    }
 }
 
 /// Buffers and pipes that tunnels share; an idle tunnel holds none. Each pipe is two files.

@@ -1,7 +1,6 @@
 //! The resolver's settings, from `dns`.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use gatepass_config::dns;
 use gatepass_config::limits::Limits;
@@ -39,12 +38,12 @@ pub(super) fn resolver_settings(dns: &gatepass_config::dns::Dns, limits: &Limits
         roots: system_roots(dns),
         limits: resolver::Limits {
             timeout: dns.timeout,
-            resolution_delay: Duration::from_millis(50),
+            resolution_delay: limits.dns_resolution_delay,
             in_flight: limits.dns_lookups,
             max_answers: limits.dns_answers_max,
             cache_entries: limits.dns_cache_entries,
-            max_ttl: Duration::from_secs(3600),
-            max_negative_ttl: Duration::from_secs(300),
+            max_ttl: limits.dns_ttl_max,
+            max_negative_ttl: limits.dns_negative_ttl_max,
         },
     }
 }

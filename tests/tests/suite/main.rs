@@ -27,6 +27,5 @@ mod shutdown;
 
 mod startup;
 
-mod tunnels;
 mod tidy;
-
+mod tunnels;
