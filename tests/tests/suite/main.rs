@@ -28,4 +28,5 @@ mod shutdown;
 mod startup;
 
 mod tidy;
+
 mod tunnels;

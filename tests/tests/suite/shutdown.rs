@@ -85,3 +85,19 @@ fn a_tunnel_whose_hello_never_came_is_recorded_as_well() {
     assert_eq!((&record["outcome"], &record["reason"]["code"]), (&"refused".into(), &"draining".into()), "{record}");
     assert_eq!(origin.bytes(), b"");
 }
+
+#[test]
+fn a_connect_that_still_waits_for_dns_at_the_end_is_recorded_as_well() {
+    let setup = Setup::new().section("limits: {drain_timeout: 100ms}");
+    setup.resolver.say("allowed.test", gatepass_tests::resolver::Answer::Silence);
+    let dns = format!("dns: {{servers: [\"{}\"], timeout: 30s}}", setup.resolver.address());
+    let resolver = setup.resolver.clone();
+    let mut gateway = setup.section(&dns).start(&Bundle::new().allow("web", "allowed.test", &[443]));
+    let mut client = gateway.client();
+    client.say("CONNECT allowed.test:443 HTTP/1.1\r\nHost: allowed.test:443\r\n\r\n");
+    eventually("DNS is asked", || resolver.was_asked("allowed.test").then_some(()));
+    gateway.signal("TERM");
+    assert_eq!(gateway.wait(), 0);
+    eventually("a decision is recorded", || (gateway.decisions().len() == 1).then_some(()));
+    assert_whole(&gateway.records());
+}

@@ -14,6 +14,8 @@ const CHOSEN: &[(&str, &str)] = &[
     ("H276", "400 invalid_request"),
     ("H280", "403 no_rule"),
     ("H288", "400 invalid_request"),
+    // The target is longer than its bound, for which RFC 9110 section 15.5.15 has a status of its own.
+    ("H283", "414 invalid_request"),
     // Refused rather than rewritten.
     ("H410", "400 invalid_request"),
     ("H411", "400 invalid_request"),
