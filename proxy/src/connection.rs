@@ -103,9 +103,10 @@ async fn read_head(conversation: &mut Conversation, patience: Duration, shared: 
 async fn connect(conversation: Box<Conversation>, head: RequestHead, shared: &Shared) {
     let Conversation { client, buffer, peer, drain } = *conversation;
     let form = form_of(&head);
-    let opened = match passage::clear(&peer, intent(&head, Protocol::Connect), shared).await {
-        Ok(clearance) => clearance.dial().await,
-        Err(refusal) => Err(refusal),
+    let mut end = drain.clone();
+    let opened = tokio::select! {
+        opened = async { passage::clear(&peer, intent(&head, Protocol::Connect), shared).await?.dial().await } => opened,
+        () = end.reached(Phase::Ended) => Err(passage::drained(&peer, head.target.authority(), shared)),
     };
     match opened {
         Err(refusal) => client.farewell(&refusal.response(form, After::Close, Body::Sent)).await,

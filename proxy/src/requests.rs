@@ -32,7 +32,11 @@ pub async fn serve(conversation: Box<Conversation>, head: RequestHead, shared: &
     }
     let started = std::time::Instant::now();
     shared.metrics.requests.increment(1.0);
-    let cleared = passage::clear(&conversation.peer, intent(&head, Protocol::Http), shared).await;
+    let mut end = conversation.drain.clone();
+    let cleared = tokio::select! {
+        cleared = passage::clear(&conversation.peer, intent(&head, Protocol::Http), shared) => cleared,
+        () = end.reached(Phase::Ended) => Err(passage::drained(&conversation.peer, head.target.authority(), shared)),
+    };
     let next = match cleared {
         Err(refusal) => refuse(conversation, &head, &refusal, form).await,
         Ok(clearance) => match open(clearance, &head, shared).await {

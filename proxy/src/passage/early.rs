@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use gatepass_policy::decision::Reason;
+use gatepass_policy::host::Authority;
 use uuid::Uuid;
 
 use crate::evidence::DecisionRecord;
@@ -26,6 +27,12 @@ pub fn turned_away(peer: &Peer, shared: &Shared) -> Refusal {
     early(peer, Reason::Limit, "too many connections are open", None, shared)
 }
 
+/// An attempt that was still looking up or dialling when the drain ended: its own reservation is given back unused.
+pub fn drained(peer: &Peer, asked: &Authority, shared: &Shared) -> Refusal {
+    let record = unread(peer, Reason::Draining, "", shared).with_asked(asked);
+    recorded(record, None, shared)
+}
+
 /// A TLS handshake on a listener that did not end well. There is nobody left to answer.
 pub fn handshake_failed(peer: &Peer, why: &str, shared: &Shared) {
     early(peer, Reason::IdentityInvalid, why, None, shared);
@@ -33,7 +40,10 @@ pub fn handshake_failed(peer: &Peer, why: &str, shared: &Shared) {
 
 /// Recorded where evidence can be kept; refused in any case.
 fn early(peer: &Peer, reason: Reason, detail: &str, status: Option<u16>, shared: &Shared) -> Refusal {
-    let record = unread(peer, reason, detail, shared);
+    recorded(unread(peer, reason, detail, shared), status, shared)
+}
+
+fn recorded(record: DecisionRecord, status: Option<u16>, shared: &Shared) -> Refusal {
     match shared.evidence.reserve() {
         Ok(reservation) => Refusal { record: reservation.refuse(record), status },
         Err(_) => unrecorded(record),

@@ -10,7 +10,7 @@ mod early;
 use std::net::SocketAddr;
 
 use attempt::{Attempt, micros};
-pub use early::{handshake_failed, malformed, no_identity, turned_away};
+pub use early::{drained, handshake_failed, malformed, no_identity, turned_away};
 use early::{unread, unrecorded};
 use gatepass_policy::decision::{Decision, Reason, Verdict};
 use gatepass_policy::facts::{HttpRequest, Protocol, Tls};
