@@ -7,9 +7,13 @@
     reason = "a failure here is a failed test"
 )]
 
+mod admin;
+
 mod clients;
 
 mod corpus;
+
+mod data_classes;
 
 mod demo;
 
@@ -22,6 +26,8 @@ mod plain_http;
 mod records;
 
 mod reload;
+
+mod reserved;
 
 mod shutdown;
 
