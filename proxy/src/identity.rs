@@ -9,6 +9,7 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use gatepass_certs::subject::Subject;
+use gatepass_config::identity::NameKind;
 use gatepass_policy::identity::{Certificate, Identity};
 use ipnet::IpNet;
 use jiff::Timestamp;
@@ -19,17 +20,8 @@ use sha2::{Digest, Sha256};
 pub struct Names {
     /// SPIFFE trust domains that the client CA may vouch for; empty: any.
     pub trust_domains: Vec<String>,
-    /// Whether a single DNS name may stand in for a missing SPIFFE ID.
-    pub dns: DnsNames,
-}
-
-/// Whether DNS names in certificates are identities.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DnsNames {
-    /// They are, as `dns:NAME`, where there is no SPIFFE ID and exactly one DNS name.
-    Accepted,
-    /// They are not.
-    Refused,
+    /// Kinds of names that count; the first of which the certificate has any decides.
+    pub kinds: Vec<NameKind>,
 }
 
 /// One static token, kept as its hash.
@@ -108,27 +100,34 @@ impl Registry {
     }
 
     fn certificate(&self, subject: &Subject, now: Timestamp) -> Result<Identity, Invalid> {
-        // The handshake checked this too, but a connection can outlive its certificate.
-        if now > subject.not_after {
-            return Err(Invalid::Certificate("the client certificate has expired".to_owned()));
+        let invalid = |why: &str| Err(Invalid::Certificate(why.to_owned()));
+        // Verified in the handshake, but connections outlive certificates: each request asks anew.
+        if now >= subject.not_after {
+            return invalid("the certificate has expired since the connection was opened");
         }
         let details = Certificate { sha256: subject.sha256_hex.as_str().into(), expires: subject.not_after };
-        if let Some(id) = &subject.spiffe_id {
-            let domain = id.trust_domain();
-            if !self.names.trust_domains.is_empty() && !self.names.trust_domains.iter().any(|known| known == domain) {
-                return Err(Invalid::Certificate(
-                    "the certificate is of a trust domain that is not accepted here".to_owned(),
-                ));
+        for kind in &self.names.kinds {
+            match (kind, &subject.spiffe_id, subject.dns.as_slice()) {
+                (NameKind::Spiffe, None, _) | (NameKind::Dns, _, []) => {}
+                (NameKind::Spiffe, Some(id), _) if self.trusts(id.trust_domain()) => {
+                    return Ok(Identity::mtls(id.as_str(), details));
+                }
+                (NameKind::Spiffe, Some(_), _) => {
+                    return invalid("the certificate is of a trust domain that is not accepted here");
+                }
+                (NameKind::Dns, _, [name]) => return Ok(Identity::mtls(format!("dns:{name}"), details)),
+                (NameKind::Dns, _, [_, _, ..]) => return invalid("the certificate has more than one DNS name"),
             }
-            return Ok(Identity::mtls(id.as_str(), details));
         }
-        match (self.names.dns, subject.dns.as_slice()) {
-            (DnsNames::Accepted, [name]) => Ok(Identity::mtls(format!("dns:{name}"), details)),
-            (DnsNames::Accepted, _) => {
-                Err(Invalid::Certificate("the certificate has no SPIFFE ID, and not exactly one DNS name".to_owned()))
-            }
-            (DnsNames::Refused, _) => Err(Invalid::Certificate("the certificate has no SPIFFE ID".to_owned())),
-        }
+        invalid(match self.names.kinds.as_slice() {
+            [NameKind::Spiffe] => "the certificate has no SPIFFE ID",
+            [NameKind::Dns] => "the certificate has no DNS name",
+            _ => "the certificate has neither a SPIFFE ID nor a DNS name",
+        })
+    }
+
+    fn trusts(&self, domain: &str) -> bool {
+        self.names.trust_domains.is_empty() || self.names.trust_domains.iter().any(|known| known == domain)
     }
 
     /// `Basic` with the token as the password, or `Bearer` (RFC 7617, RFC 6750).
@@ -190,7 +189,7 @@ mod tests {
 
     fn registry() -> Registry {
         Registry {
-            names: Names { trust_domains: vec!["corp.example".to_owned()], dns: DnsNames::Refused },
+            names: Names { trust_domains: vec!["corp.example".to_owned()], kinds: vec![NameKind::Spiffe] },
             tokens: vec![
                 Token { name: "ci".into(), sha256: Sha256::digest(b"s3cret").into(), expires: at(100) },
                 Token { name: "old".into(), sha256: Sha256::digest(b"gone").into(), expires: at(5) },

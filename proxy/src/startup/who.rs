@@ -2,13 +2,10 @@
 
 use std::sync::Arc;
 
-use gatepass_config::identity::NameKind;
-
-use crate::identity::{DnsNames, Names, Registry, Token};
+use crate::identity::{Names, Registry, Token};
 
 /// Everything that identities are established from.
 pub(super) fn registry(identity: &gatepass_config::identity::Identity) -> Registry {
-    let dns = identity.mtls.names.contains(&NameKind::Dns);
     let tokens = identity.tokens.iter().flat_map(|file| &file.tokens);
     let mut networks: Vec<_> =
         identity.networks.iter().map(|network| (network.cidr, Arc::<str>::from(network.name.as_str()))).collect();
@@ -16,7 +13,7 @@ pub(super) fn registry(identity: &gatepass_config::identity::Identity) -> Regist
     Registry {
         names: Names {
             trust_domains: identity.mtls.trust_domains.clone().unwrap_or_default(),
-            dns: if dns { DnsNames::Accepted } else { DnsNames::Refused },
+            kinds: identity.mtls.names.clone(),
         },
         tokens: tokens
             .map(|token| Token { name: token.name.as_str().into(), sha256: token.sha256, expires: token.expires })
