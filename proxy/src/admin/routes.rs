@@ -11,8 +11,11 @@ use uuid::Uuid;
 use super::problem::Problem;
 use super::{Limits, State, door};
 use crate::evidence::DecisionRecord;
+use crate::explanation::explain;
+use crate::refusal::Form;
 
 const JSON: &str = "application/json";
+const TEXT: &str = "text/plain; charset=utf-8";
 /// The version of the text format that the exporter writes.
 const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
 /// Decisions in one answer where the request does not say.
@@ -79,8 +82,13 @@ pub(super) fn route(
         }
         Route::Policy => Ok(policy(state)),
         Route::Tunnels => Ok(answer(StatusCode::OK, JSON, json!({"tunnels": (state.tunnels)()}).to_string())),
-        Route::Decisions => decisions(state, &Query::parse(uri.query().unwrap_or_default())?, limits),
-        Route::Decision(id) => decision(state, id),
+        Route::Decisions => {
+            let query = Query::parse(uri.query().unwrap_or_default())?;
+            let limit = query.limit.unwrap_or(DECISIONS).min(limits.decisions);
+            let found = state.evidence.recent().newest(limit, |record| query.wants(record));
+            told(&found, form_of(headers), |json| format!("{{\"decisions\":[{}]}}", json.join(",")))
+        }
+        Route::Decision(id) => told(&[decision(state, id)?], form_of(headers), |json| json.concat()),
     }
 }
 
@@ -170,23 +178,33 @@ fn decoded(text: &str) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
-fn decisions(state: &State, query: &Query, limits: Limits) -> Result<Response<Full<Bytes>>, Problem> {
-    let limit = query.limit.unwrap_or(DECISIONS).min(limits.decisions);
-    let found = state.evidence.recent().newest(limit, |record| query.wants(record));
-    let found: Vec<&DecisionRecord> = found.iter().map(Arc::as_ref).collect();
-    let body = serde_json::to_string(&found).map_err(|_| unwritable())?;
-    Ok(answer(StatusCode::OK, JSON, format!("{{\"decisions\":{body}}}")))
+/// JSON, unless text is all that the caller can read: `gatepass why` for people.
+fn form_of(headers: &HeaderMap) -> Form {
+    let text = headers.get(header::ACCEPT).is_some_and(|accept| accept.as_bytes() == b"text/plain");
+    if text { Form::Text } else { Form::Json }
 }
 
-fn decision(state: &State, id: &str) -> Result<Response<Full<Bytes>>, Problem> {
-    let found = Uuid::try_parse(id).ok().and_then(|id| state.evidence.recent().by_id(id)).ok_or_else(|| {
+fn told(
+    records: &[Arc<DecisionRecord>],
+    form: Form,
+    wrap: impl FnOnce(&[String]) -> String,
+) -> Result<Response<Full<Bytes>>, Problem> {
+    if form == Form::Text {
+        let text: Vec<String> = records.iter().map(|record| explain(record)).collect();
+        return Ok(answer(StatusCode::OK, TEXT, text.join("\n")));
+    }
+    let json: Result<Vec<String>, _> = records.iter().map(|record| serde_json::to_string(&**record)).collect();
+    Ok(answer(StatusCode::OK, JSON, wrap(&json.map_err(|_| unwritable())?)))
+}
+
+fn decision(state: &State, id: &str) -> Result<Arc<DecisionRecord>, Problem> {
+    Uuid::try_parse(id).ok().and_then(|id| state.evidence.recent().by_id(id)).ok_or_else(|| {
         Problem::new(
             StatusCode::NOT_FOUND,
             "Not Found",
             "no decision of this id is in memory; older ones are in the records",
         )
-    })?;
-    Ok(answer(StatusCode::OK, JSON, serde_json::to_string(&*found).map_err(|_| unwritable())?))
+    })
 }
 
 fn unwritable() -> Problem {

@@ -43,14 +43,36 @@ pub fn run(arguments: &Arguments) -> Exit {
         }
     };
     match ask::ask(&question) {
-        Ok(answer) => {
+        Ok(answer) if answer.status != 200 => {
             print!("{}", answer.body);
-            if answer.status == 200 { Exit::Yes } else { Exit::No }
+            Exit::No
         }
+        Ok(answer) => match the_one(answer.body, arguments.json) {
+            Some(text) => {
+                print!("{text}");
+                Exit::Yes
+            }
+            None => {
+                println!("no such denial is remembered");
+                Exit::No
+            }
+        },
         Err(problem) => {
             eprintln!("error: {problem}");
             Exit::Failed
         }
+    }
+}
+
+/// The decision of an answer, which on the admin listener may be a list of one or none.
+fn the_one(body: String, json: bool) -> Option<String> {
+    if !json {
+        return (!body.is_empty()).then_some(body);
+    }
+    let value: serde_json::Value = serde_json::from_str(&body).ok()?;
+    match value.get("decisions") {
+        None => Some(body),
+        Some(list) => Some(format!("{}\n", list.get(0)?)),
     }
 }
 
@@ -68,9 +90,9 @@ fn question(arguments: &Arguments) -> Result<ask::Question, String> {
     let (place, path) = match (&arguments.admin, &arguments.proxy) {
         (Some(admin), _) => {
             let path = match (what, id) {
-                ("", _) => "/v1/decisions?effect=deny&limit=1".to_owned(),
+                ("", _) => "/v1/decisions?outcome=refused&limit=1".to_owned(),
                 (id, true) => format!("/v1/decisions/{id}"),
-                (host, false) => format!("/v1/decisions?effect=deny&limit=1&host={host}"),
+                (host, false) => format!("/v1/decisions?outcome=refused&limit=1&host={host}"),
             };
             (Place::Admin(admin.clone()), path)
         }
