@@ -6,7 +6,7 @@ use std::time::Duration;
 use gatepass_config::admin::Admin;
 use tokio::sync::watch;
 
-use crate::admin::{Names, PolicyView, Ready, State, TokenHash};
+use crate::admin::{Names, Operator, PolicyView, Ready, State, TokenHash};
 use crate::metrics::EXPIRING_WITHIN;
 use crate::policy_store::State as PolicyState;
 use crate::shared::Shared;
@@ -18,6 +18,7 @@ const SWEEP_EVERY: Duration = Duration::from_secs(5);
 /// What the admin listener answers from.
 pub fn state(shared: &Arc<Shared>, phase: watch::Receiver<Phase>, admin: &Admin) -> State {
     let (of_ready, of_policy, of_age) = (Arc::clone(shared), Arc::clone(shared), Arc::clone(shared));
+    let of_now = Arc::clone(shared);
     State {
         ready: Box::new(move || ready(&of_ready, *phase.borrow())),
         policy: Box::new(move || policy(&of_policy)),
@@ -26,7 +27,10 @@ pub fn state(shared: &Arc<Shared>, phase: watch::Receiver<Phase>, admin: &Admin)
         metrics: Arc::clone(&shared.metrics),
         evidence: shared.evidence.clone(),
         names: Names(Vec::new()),
-        operators: admin.operators.iter().map(|operator| TokenHash::new(operator.sha256)).collect(),
+        operators: (admin.operators.iter())
+            .map(|operator| Operator { hash: TokenHash::new(operator.sha256), expires: operator.expires })
+            .collect(),
+        now: Box::new(move || of_now.clock.now()),
     }
 }
 

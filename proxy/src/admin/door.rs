@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use gatepass_policy::host::{Authority, Host};
 use http::{HeaderMap, StatusCode, Uri, header};
+use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 
 use super::problem::Problem;
@@ -38,6 +39,15 @@ impl std::fmt::Debug for TokenHash {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("TokenHash(…)")
     }
+}
+
+/// An operator: a token, for as long as it holds.
+#[derive(Clone, Copy, Debug)]
+pub struct Operator {
+    /// Of the token.
+    pub hash: TokenHash,
+    /// Not valid from here on.
+    pub expires: Timestamp,
 }
 
 /// The request is for this listener, and no page of another site caused it.
@@ -81,7 +91,7 @@ fn is_address(host: &Host, reached: SocketAddr) -> bool {
 }
 
 /// Whoever asks shows an operator's token.
-pub(super) fn operator(headers: &HeaderMap, operators: &[TokenHash]) -> Result<(), Problem> {
+pub(super) fn operator(headers: &HeaderMap, operators: &[Operator], now: Timestamp) -> Result<(), Problem> {
     let unauthorized = |detail| Problem {
         field: Some((header::WWW_AUTHENTICATE, "Bearer realm=\"gatepass admin\"")),
         ..Problem::new(StatusCode::UNAUTHORIZED, "Unauthorized", detail)
@@ -102,6 +112,7 @@ pub(super) fn operator(headers: &HeaderMap, operators: &[TokenHash]) -> Result<(
         Some(_) | None => return Err(unauthorized("only `Authorization: Bearer TOKEN` is taken")),
     };
     // Every hash is compared, so that time does not tell which one is near.
-    let known = operators.iter().fold(false, |known, operator| known | operator.matches(&shown));
-    if known { Ok(()) } else { Err(unauthorized("this token belongs to no operator")) }
+    let holds = |operator: &Operator| operator.hash.matches(&shown) & (now < operator.expires);
+    let known = operators.iter().fold(false, |known, operator| known | holds(operator));
+    if known { Ok(()) } else { Err(unauthorized("this token belongs to no operator, or has expired")) }
 }

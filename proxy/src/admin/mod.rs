@@ -23,7 +23,7 @@ use crate::evidence::Evidence;
 use crate::evidence::parts::PolicyRef;
 use crate::metrics::Metrics;
 
-pub use door::{Names, TokenHash};
+pub use door::{Names, Operator, TokenHash};
 
 mod door;
 
@@ -47,8 +47,10 @@ pub struct State {
     pub evidence: Evidence,
     /// Which `Host` fields are ours.
     pub names: Names,
-    /// SHA-256 of every operator's token. Without one, what needs an operator is refused.
-    pub operators: Vec<TokenHash>,
+    /// Every operator. Without one, what needs an operator is refused.
+    pub operators: Vec<Operator>,
+    /// The wall clock, which ends operators' tokens.
+    pub now: Box<dyn Fn() -> jiff::Timestamp + Send + Sync>,
 }
 
 /// Whether the gateway is ready, and what is noteworthy either way.

@@ -64,7 +64,7 @@ pub(super) fn route(
         Problem::new(StatusCode::NOT_FOUND, "Not Found", "there is no such path on the admin listener")
     })?;
     if !route.open() {
-        door::operator(headers, &state.operators)?;
+        door::operator(headers, &state.operators, (state.now)())?;
     }
     if method != Method::GET && method != Method::HEAD {
         return Err(Problem {

@@ -47,7 +47,8 @@ async fn start(operators: Vec<TokenHash>, ready: Ready) -> Admin {
         metrics,
         evidence: evidence.clone(),
         names: Names(vec![gatepass_policy::host::Host::parse(b"gatepass-admin.infra.example").unwrap()]),
-        operators,
+        operators: operators.into_iter().map(|hash| Operator { hash, expires: jiff::Timestamp::MAX }).collect(),
+        now: Box::new(jiff::Timestamp::now),
     };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
