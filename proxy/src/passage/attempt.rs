@@ -16,6 +16,7 @@ use crate::evidence::{Admission, DecisionRecord, Reservation};
 use crate::peer::Peer;
 use crate::policy_store::Snapshot;
 use crate::refusal::Refusal;
+use crate::reserved;
 use crate::resolver::ResolveError;
 use crate::shared::Shared;
 
@@ -31,6 +32,9 @@ pub(super) struct Attempt<'a> {
     shown: Credentials,
     pub(super) timings: Timings,
 }
+
+/// The reserved host is answered before there is an attempt; in any other way it is asked for, it is no destination.
+const OF_OURS: &str = "`gatepass.internal` is the gateway itself, and answers at http://gatepass.internal/ alone";
 
 /// What is wrong with who asks: the reason, the particulars, and the status where it is not the reason's own.
 pub(super) type Fault = (Reason, String, Option<u16>);
@@ -61,6 +65,9 @@ impl<'a> Attempt<'a> {
             fault.get_or_insert((Reason::DataClassRefused, refused.to_string(), None));
             snapshot.set.registered(&identity)
         });
+        if intent.destination.host.name() == Some(reserved::HOST) {
+            fault.get_or_insert((Reason::InvalidRequest, OF_OURS.to_owned(), None));
+        }
         let facts = Facts {
             now,
             source: Some(peer.address),
