@@ -11,6 +11,8 @@ mod admin;
 
 mod admin;
 
+mod cli;
+
 mod clients;
 
 mod corpus;
