@@ -1,9 +1,7 @@
 //! What `gatepass explain` prints.
 
-use std::fmt::Write as _;
-
 use gatepass_policy::PolicySet;
-use gatepass_policy::decision::Verdict;
+use gatepass_policy::decision::{Effect, Verdict};
 use gatepass_policy::facts::Facts;
 use gatepass_policy::schema::AttributeSet;
 use gatepass_policy::trace::Trace;
@@ -11,31 +9,18 @@ use gatepass_policy::trace::Trace;
 use super::style::Paint;
 use crate::evidence::DecisionRecord;
 use crate::evidence::parts::PolicyRef;
-use crate::explanation::explain;
 
 /// For people: the verdict, then what every candidate said.
-pub fn text(facts: &Facts, verdict: &Verdict, trace: &Trace, set: &PolicySet, paint: Paint) -> String {
-    let mut text = match verdict {
-        Verdict::Pending(waits) => format!(
-            "PENDING  {} -> {}\n      it hangs on what was not given: {}\n",
-            facts.identity.id(),
-            facts.destination,
-            names(*waits).join(", ")
-        ),
-        Verdict::Allow(decision) | Verdict::Deny(decision) => {
-            let nearest = set.nearest(facts, 3);
-            explain(&DecisionRecord::decided(facts, decision, &nearest, reference(set)))
-        }
-    };
-    text = match (text.split_once(' '), paint, verdict) {
+pub fn text(verdict: &Verdict, trace: &Trace, paint: Paint) -> String {
+    let text = trace.to_string();
+    let text = match (text.split_once(' '), paint, verdict) {
         (Some((word, rest)), Paint::Ansi, Verdict::Allow(_)) => format!("{} {rest}", paint.good(word)),
         (Some((word, rest)), Paint::Ansi, Verdict::Deny(_) | Verdict::Pending(_)) => {
             format!("{} {rest}", paint.bad(word))
         }
         (Some(_) | None, _, _) => text,
     };
-    let _ = write!(text, "\n{trace}");
-    text
+    format!("{}\n", text.trim_end())
 }
 
 /// For machines: the decision record with its trace.
@@ -48,7 +33,10 @@ pub fn json(facts: &Facts, verdict: &Verdict, trace: &Trace, set: &PolicySet) ->
             "destination": {"host": facts.destination.host.to_text(), "port": facts.destination.port},
         }),
         Verdict::Allow(decision) | Verdict::Deny(decision) => {
-            let nearest = set.nearest(facts, 3);
+            let nearest = match decision.effect {
+                Effect::Allow => Vec::new(),
+                Effect::Deny => set.nearest(facts, 3),
+            };
             let record = DecisionRecord::decided(facts, decision, &nearest, reference(set));
             serde_json::to_value(record).unwrap_or_default()
         }
