@@ -20,6 +20,8 @@ pub mod origin;
 
 pub mod resolver;
 
+pub mod collector;
+
 pub mod gateway;
 
 pub mod identities;

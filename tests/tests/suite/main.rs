@@ -13,7 +13,13 @@ mod admin;
 
 mod cli;
 
+mod admin;
+
+mod cli;
+
 mod clients;
+
+mod collector;
 
 mod corpus;
 
