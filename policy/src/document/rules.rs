@@ -67,6 +67,14 @@ pub(crate) struct Targets {
     pub(crate) ports: Vec<u16>,
     pub(crate) cidrs: Vec<At<IpNet>>,
     pub(crate) cidr_sets: Vec<At<String>>,
+    written: Written,
+}
+
+/// Which of the keys of `destinations` are written, be their values right or wrong.
+#[derive(Default)]
+struct Written {
+    places: bool,
+    ports: bool,
 }
 
 pub(crate) fn read(fields: &mut Fields<'_, '_>, book: Book, report: &mut Report<'_>) -> Vec<RawRule> {
@@ -169,12 +177,8 @@ fn check_action(rule: &RawRule, named: &Named, book: Book, trust: Place, report:
             };
             let to = &rule.destinations;
             missing(named.identities, "identities", "list them, or `anyone: true`");
-            missing(
-                !(to.hosts.is_empty() && to.cidrs.is_empty() && to.cidr_sets.is_empty()),
-                "destinations",
-                "with `hosts`, `cidrs` or `cidr_sets`",
-            );
-            missing(!to.ports.is_empty(), "destinations.ports", "such as `ports: [443]`");
+            missing(to.written.places, "destinations", "with `hosts`, `cidrs` or `cidr_sets`");
+            missing(to.written.ports, "destinations.ports", "such as `ports: [443]`");
             missing(named.data_classes, "data_classes", "`at_most: […]` or `any_of: […]`");
             missing(named.expires, "expires", "every permission ends");
             if book == Book::Guardrails {
@@ -284,6 +288,8 @@ pub(crate) fn labels(node: &Node<'_>, report: &mut Report<'_>) -> Vec<(Box<str>,
 
 fn targets(node: &Node<'_>, report: &mut Report<'_>) -> Targets {
     let Some(mut fields) = Fields::of(node, "`destinations`", report) else { return Targets::default() };
+    let places = ["hosts", "cidrs", "cidr_sets"].iter().any(|key| fields.says(key));
+    let written = Written { places, ports: fields.says("ports") };
     let hosts = fields.optional("hosts").map(|node| read::list(node, report, host)).unwrap_or_default();
     let mut ports = fields.optional("ports").map(|node| read::list(node, report, read::port)).unwrap_or_default();
     let cidrs = fields.optional("cidrs").map(|node| read::list(node, report, network)).unwrap_or_default();
@@ -291,7 +297,7 @@ fn targets(node: &Node<'_>, report: &mut Report<'_>) -> Targets {
     fields.finish(report);
     ports.sort_unstable();
     ports.dedup();
-    Targets { hosts, ports, cidrs, cidr_sets }
+    Targets { hosts, ports, cidrs, cidr_sets, written }
 }
 
 type ClassLists = (Option<Vec<At<String>>>, Option<Vec<At<String>>>);
