@@ -154,7 +154,9 @@ fn brings_the_credentials_of_the_proxy_url(kind: Kind) {
     // Without them nobody gets in: it was the token that opened the way.
     let shown = world.send(kind.fetch, &world.url(), &world.gateway.url());
     assert!(shown.code != 0 && !shown.out.contains(GREETING), "{shown:#?}");
-    let refused = world.gateway.decisions().into_iter().rfind(|record| record["outcome"] == "refused").unwrap();
+    let refused = eventually("the refusal is recorded", || {
+        world.gateway.decisions().into_iter().rfind(|record| record["outcome"] == "refused")
+    });
     assert_eq!(refused["reason"]["code"], "identity_required");
 }
 
