@@ -1,7 +1,7 @@
 //! What `gatepass explain` prints.
 
 use gatepass_policy::PolicySet;
-use gatepass_policy::decision::{Effect, Verdict};
+use gatepass_policy::decision::Verdict;
 use gatepass_policy::facts::Facts;
 use gatepass_policy::schema::AttributeSet;
 use gatepass_policy::trace::Trace;
@@ -10,17 +10,22 @@ use super::style::Paint;
 use crate::evidence::DecisionRecord;
 use crate::evidence::parts::PolicyRef;
 
-/// For people: the verdict, then what every candidate said.
-pub fn text(verdict: &Verdict, trace: &Trace, paint: Paint) -> String {
-    let text = trace.to_string();
-    let text = match (text.split_once(' '), paint, verdict) {
-        (Some((word, rest)), Paint::Ansi, Verdict::Allow(_)) => format!("{} {rest}", paint.good(word)),
-        (Some((word, rest)), Paint::Ansi, Verdict::Deny(_) | Verdict::Pending(_)) => {
-            format!("{} {rest}", paint.bad(word))
+/// For people: the verdict, the sentence of a record, then what every candidate said.
+pub fn text(facts: &Facts, verdict: &Verdict, trace: &Trace, set: &PolicySet, paint: Paint) -> String {
+    let sentence = match verdict {
+        Verdict::Pending(_) => "it hangs on what was not given".to_owned(),
+        Verdict::Allow(decision) | Verdict::Deny(decision) => {
+            DecisionRecord::decided(facts, decision, &[], reference(set)).reason.text.as_str().to_owned()
         }
-        (Some(_) | None, _, _) => text,
     };
-    format!("{}\n", text.trim_end())
+    let trace = trace.to_string();
+    let (head, rest) = trace.split_once('\n').unwrap_or((&trace, ""));
+    let (word, head) = head.split_once(' ').unwrap_or((head, ""));
+    let word = match verdict {
+        Verdict::Allow(_) => paint.good(word),
+        Verdict::Deny(_) | Verdict::Pending(_) => paint.bad(word),
+    };
+    format!("{word} {head}\n  {sentence}\n{rest}\n")
 }
 
 /// For machines: the decision record with its trace.
@@ -33,10 +38,7 @@ pub fn json(facts: &Facts, verdict: &Verdict, trace: &Trace, set: &PolicySet) ->
             "destination": {"host": facts.destination.host.to_text(), "port": facts.destination.port},
         }),
         Verdict::Allow(decision) | Verdict::Deny(decision) => {
-            let nearest = match decision.effect {
-                Effect::Allow => Vec::new(),
-                Effect::Deny => set.nearest(facts, 3),
-            };
+            let nearest = set.nearest(facts, 3);
             let record = DecisionRecord::decided(facts, decision, &nearest, reference(set));
             serde_json::to_value(record).unwrap_or_default()
         }

@@ -79,7 +79,7 @@ pub fn run(arguments: &Arguments) -> Exit {
     if arguments.json {
         println!("{}", super::answers::json(&facts, &verdict, &trace, &set));
     } else {
-        print!("{}", super::answers::text(&verdict, &trace, Paint::stdout()));
+        print!("{}", super::answers::text(&facts, &verdict, &trace, &set, Paint::stdout()));
     }
     match verdict {
         Verdict::Allow(_) => Exit::Yes,
