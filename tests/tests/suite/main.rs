@@ -13,10 +13,6 @@ mod admin;
 
 mod cli;
 
-mod admin;
-
-mod cli;
-
 mod clients;
 
 mod collector;
