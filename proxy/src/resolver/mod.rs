@@ -49,7 +49,7 @@ pub enum ResolveError {
 impl fmt::Display for ResolveError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            ResolveError::Nxdomain => "the name does not exist, or has no address",
+            ResolveError::Nxdomain => "no name server knows an address of it",
             ResolveError::Failed(why) => why,
             ResolveError::Timeout => "no name server answered in time",
             ResolveError::Limit => "too many lookups are under way",
