@@ -9,12 +9,6 @@
 
 mod admin;
 
-mod admin;
-
-mod cli;
-
-mod admin;
-
 mod cli;
 
 mod clients;
