@@ -147,11 +147,14 @@ impl PolicyStore {
 }
 
 fn compile(source: &Source, now: Timestamp) -> Result<(PolicySet, Vec<Diagnostic>), String> {
-    let files = match source {
-        Source::Directory { path, limits } => gatepass_config::bundle::read(path, limits).map_err(|p| p.to_string())?,
-        Source::Embedded(files) => files.clone(),
+    let (files, limits) = match source {
+        Source::Directory { path, limits } => {
+            let files = gatepass_config::bundle::read(path, limits).map_err(|problems| problems.to_string())?;
+            (files, crate::startup::policy_limits(limits))
+        }
+        Source::Embedded(files) => (files.clone(), gatepass_policy::limits::Limits::STANDARD),
     };
-    match gatepass_policy::compile(&files, now) {
+    match gatepass_policy::compile_within(&files, now, &limits) {
         Ok(compiled) => Ok((compiled.set, compiled.warnings)),
         Err(diagnostics) => Err(diagnostics.iter().map(|d| format!("{d}\n")).collect()),
     }

@@ -18,8 +18,8 @@ pub(super) fn head(limits: &Limits, pseudonym: &str) -> http1::Limits {
 pub(super) fn forward(limits: &Limits, pseudonym: &str) -> forward::Limits {
     forward::Limits {
         http1: head(limits, pseudonym),
-        buffer: 16 * 1024,
-        interim: 8,
+        buffer: limits.forward_buffer,
+        interim: limits.interim_answers_max,
         response_head: limits.response_head_timeout,
         idle: limits.body_idle_timeout,
     }
@@ -46,5 +46,21 @@ pub(super) fn certificates(limits: &Limits) -> gatepass_certs::Limits {
     gatepass_certs::Limits {
         file_bytes: u64::try_from(limits.certificate_file_bytes).unwrap_or(u64::MAX),
         client_chain: limits.client_chain_max,
+    }
+}
+
+/// What a bundle may hold, and what explaining it may cost.
+pub(crate) fn policy(limits: &Limits) -> gatepass_policy::limits::Limits {
+    gatepass_policy::limits::Limits {
+        files: limits.bundle_files,
+        file_bytes: limits.bundle_file_bytes,
+        bundle_bytes: limits.bundle_bytes,
+        nesting: limits.bundle_nesting,
+        diagnostics: limits.bundle_diagnostics,
+        global_rules: limits.bundle_global_rules,
+        workload_patterns: limits.bundle_workload_patterns,
+        nearest_considered: limits.nearest_considered,
+        traced_rules: limits.traced_rules,
+        declared_bytes: limits.data_class_max_bytes,
     }
 }

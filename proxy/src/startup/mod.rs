@@ -7,6 +7,7 @@ mod names;
 
 mod who;
 
+pub(crate) use bounds::policy as policy_limits;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
