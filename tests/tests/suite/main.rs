@@ -9,6 +9,8 @@
 
 mod admin;
 
+mod admin;
+
 mod cli;
 
 mod clients;
