@@ -1,16 +1,19 @@
 //! The workload registry and data classes: what an identity is, what it carries, and what it may say of that.
 
 use gatepass_tests::bundle::in_hours;
-use gatepass_tests::identities::{basic, token};
+use gatepass_tests::identities::{basic, being, token};
 use gatepass_tests::{Bundle, Gateway, Origin, Reply, Setup};
 
-/// `ci` has two classes and may declare one of them; `web` is labelled by a pattern; `stray` is not registered.
+/// `ci` has two classes and may declare one of them; `web` may declare nothing; `stray` is not registered.
 const REGISTRY: &str = r#"  - id: "token:ci"
     labels: {team: build, env: prod}
     data_classes: [internal, pci]
     may_declare: [internal]
-  - id: "token:{app}-prod"
-    labels: {app: "{app}", env: prod}
+  - id: "token:web"
+    labels: {app: web, env: prod}
+    data_classes: [public]
+  - id: "spiffe://corp.example/ns/{namespace}/sa/{app}"
+    labels: {team: "{namespace}", app: "{app}", env: prod}
     data_classes: [public]
 "#;
 
@@ -35,8 +38,8 @@ fn rule(id: &str, action: &str, lines: &[&str], port: u16) -> String {
 impl World {
     /// Rules, given the origin's port.
     fn new(rules: impl Fn(u16) -> Vec<String>) -> World {
-        let tokens = ["ci", "web-prod", "web-test", "stray"].map(|name| token(name, &format!("{name}-secret"), 1));
-        let setup = Setup::new().tokens(&tokens);
+        let tokens = ["ci", "web", "stray"].map(|name| token(name, &format!("{name}-secret"), 1));
+        let setup = Setup::new().mesh("required").tokens(&tokens);
         setup.resolver.answer("app.test", &["127.0.0.1"]);
         let origin = Origin::http();
         let mut bundle = Bundle::new().workloads(REGISTRY);
@@ -68,12 +71,25 @@ fn labels_from_the_registry_decide() {
             ["identities: [{labels: {app: web, env: prod}}]", "data_classes: {at_most: [unclassified, public]}"];
         vec![rule("web", "allow", &lines, port)]
     });
-    for (name, status) in [("web-prod", 200), ("web-test", 403), ("stray", 403), ("ci", 403)] {
+    for (name, status) in [("web", 200), ("stray", 403), ("ci", 403)] {
         assert_eq!(world.get(name, "").0.status, status, "{name}");
     }
-    let (_, record) = world.get("web-prod", "");
+    let (_, record) = world.get("web", "");
     assert_eq!(record["identity"]["labels"]["app"], "web", "{record}");
     assert_eq!(record["data_classes"], serde_json::json!(["public"]), "{record}");
+    let target = format!("app.test:{}", world.origin.port());
+    for (id, status) in [
+        ("spiffe://corp.example/ns/shop/sa/web", 200),
+        ("spiffe://corp.example/ns/shop/sa/web2", 403),
+        ("spiffe://corp.example/ns/shop/web", 403),
+    ] {
+        let config = being(&world.gateway.setup.ca, id);
+        let reply = world.gateway.mesh(&config).unwrap().connect(&target);
+        assert_eq!(reply.status, status, "{id}");
+        let record = world.gateway.decision(&reply.id());
+        let team = if id.contains("/sa/") { Some("shop") } else { None };
+        assert_eq!(record["identity"]["labels"]["team"].as_str(), team, "{record}");
+    }
 }
 
 #[test]
@@ -144,7 +160,7 @@ fn a_declaration_that_is_not_a_workload_s_to_make_is_refused() {
         ("ci", "internal,,"),
         ("ci", "INTERNAL"),
         ("ci", "internal;pci"),
-        ("web-prod", "public"),
+        ("web", "public"),
         ("stray", "unclassified"),
     ] {
         let (reply, record) = world.get(name, &declare(classes));

@@ -111,8 +111,8 @@ fn bad_credentials_are_told_nothing_and_malformed_questions_neither() {
     let reply = ask(&gateway, &format!("/{id}"), &basic("ci", "wrong"));
     assert_eq!(reply.status, 407, "{}", reply.head);
     assert!(!reply.body.contains("one.test"));
-    for path in ["/nonsense", "/?host=a%20b", "/../etc/passwd"] {
-        assert_eq!(ask(&gateway, path, &ci()).status, 404, "{path}");
+    for (path, status) in [("/nonsense", 404), ("/?host=a%20b", 404), ("/../etc/passwd", 400)] {
+        assert_eq!(ask(&gateway, path, &ci()).status, status, "{path}");
     }
 }
 
@@ -122,8 +122,10 @@ fn the_reserved_host_is_no_destination() {
     gateway.setup.resolver.answer("gatepass.internal", &["127.0.0.1"]);
     for target in ["gatepass.internal:443", "gatepass.internal:80", "GATEPASS.internal.:443"] {
         let reply = gateway.client().connect(target);
-        assert_ne!(reply.status, 200, "{target}");
+        assert_eq!(reply.status, 400, "{target}");
+        assert_eq!(gateway.decision(&reply.id())["reason"]["code"], "invalid_request");
     }
+    assert_eq!(gateway.client().fetch("http://gatepass.internal:8080/", "").unwrap().status, 400);
     assert!(!gateway.setup.resolver.was_asked("gatepass.internal"), "the reserved name was looked up");
 }
 
