@@ -13,6 +13,10 @@ mod admin;
 
 mod cli;
 
+mod admin;
+
+mod cli;
+
 mod clients;
 
 mod collector;
