@@ -211,6 +211,14 @@ impl Gateway {
         self.records().into_iter().filter(|record| record["kind"] == "decision").collect()
     }
 
+    /// Decision records, once there are so many.
+    pub fn decided(&self, count: usize) -> Vec<Value> {
+        eventually(&format!("{count} decisions are recorded"), || {
+            let decisions = self.decisions();
+            (decisions.len() >= count).then_some(decisions)
+        })
+    }
+
     /// The decision of this id, once it is there.
     pub fn decision(&self, id: &str) -> Value {
         eventually(&format!("the decision {id} is recorded"), || {

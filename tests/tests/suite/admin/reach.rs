@@ -31,9 +31,11 @@ fn permissive(setup: Setup, hosts: &[&str]) -> Gateway {
 fn never(gateway: &Gateway, spelling: &str) {
     let reply = gateway.client().connect(spelling);
     assert!(matches!(reply.status, 400 | 403), "CONNECT {spelling}: {}", reply.head);
+    gateway.decision(&reply.id());
     let reply = gateway.client().fetch(&format!("http://{spelling}/metrics"), "").unwrap();
     assert!(matches!(reply.status, 400 | 403), "GET {spelling}: {}", reply.head);
     assert!(!reply.body.contains("gatepass_"), "GET {spelling}: {}", reply.body);
+    gateway.decision(&reply.id());
 }
 
 fn spellings(address: SocketAddr) -> Vec<String> {

@@ -61,7 +61,7 @@ fn curl_gets_through_a_listener_with_them_and_not_without() {
     let output = curl(&[&ca[..], &own].concat());
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert!(String::from_utf8_lossy(&output.stdout).contains("origin saw: GET /"));
-    let decision = gateway.decisions().pop().unwrap();
+    let decision = gateway.decided(1).remove(0);
     assert_eq!(decision["identity"]["id"], ID, "{decision}");
     assert!(!curl(&ca).status.success(), "no certificate was shown");
     assert!(!curl(&own).status.success(), "the gateway's authority is nobody's yet");

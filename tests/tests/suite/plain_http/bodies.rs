@@ -78,7 +78,7 @@ fn a_denied_upload_is_refused_before_it_is_sent_and_never_read_as_a_request() {
     assert_eq!(reply.field("connection").as_deref(), Some("close"));
     client.say(smuggled);
     assert_eq!(client.rest(), b"");
-    assert_eq!(gateway.decisions().len(), 1);
+    assert_eq!(gateway.decided(1).len(), 1);
     assert!(origin.requests().is_empty());
 }
 
@@ -96,7 +96,6 @@ fn an_ambiguous_length_is_malformed_before_anything_is_decided() {
         let mut client = gateway.client();
         client.say(format!("POST http://{authority}/ HTTP/1.1\r\nHost: {authority}\r\n{framing}\r\n0\r\n\r\n"));
         let reply = client.reply().unwrap();
-        assert_eq!(reply.status / 100, if framing.contains("identity") { reply.status / 100 } else { 4 }, "{framing}");
         assert!(reply.status >= 400, "{framing}: {}", reply.head);
         assert_eq!(gateway.decision(&reply.id())["reason"]["code"], "invalid_request", "{framing}");
     }

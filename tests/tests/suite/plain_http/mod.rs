@@ -53,7 +53,7 @@ fn a_get_is_carried_and_leaves_a_decision_and_a_close() {
     let reply = gateway.client().fetch(&url, "").unwrap();
     assert_eq!(reply.status, 200);
     assert_eq!(reply.body, "origin saw: GET /a?token=hush HTTP/1.1 with 0 bytes\n");
-    let decision = gateway.decisions().pop().unwrap();
+    let decision = gateway.decided(1).remove(0);
     assert_eq!(decision["effect"], "allow", "{decision}");
     assert_eq!(decision["outcome"], "admitted", "{decision}");
     assert_eq!(decision["request"]["method"], "GET", "{decision}");

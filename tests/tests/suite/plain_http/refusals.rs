@@ -53,7 +53,7 @@ fn an_upstream_that_dies_within_its_answer_ends_the_connection() {
     client.say(format!("GET http://app.test:{port}/ HTTP/1.1\r\nHost: app.test:{port}\r\n\r\n"));
     let rest = String::from_utf8_lossy(&client.rest()).into_owned();
     assert!(rest.ends_with("half") && rest.to_lowercase().contains("content-length: 100"), "{rest}");
-    let decision = gateway.decisions().pop().unwrap();
+    let decision = gateway.decided(1).remove(0);
     assert_eq!(gateway.close(decision["id"].as_str().unwrap())["ending"], "error");
 }
 

@@ -19,7 +19,7 @@ fn two_requests_on_one_connection_are_two_decisions_and_one_upstream_connection(
     // Another client takes the same upstream connection, under a decision of its own.
     assert_eq!(gateway.client().fetch(&format!("{url}three"), "").unwrap().status, 200);
     assert_eq!(origin.connections(), 1);
-    let decisions = gateway.decisions();
+    let decisions = gateway.decided(3);
     assert_eq!(decisions.len(), 3);
     for decision in &decisions {
         let close = gateway.close(decision["id"].as_str().unwrap());
@@ -77,8 +77,7 @@ fn a_pooled_connection_that_died_meanwhile_is_replaced_unseen() {
     for _ in 0..5 {
         assert_eq!(client.fetch(&format!("http://app.test:{port}/"), "").unwrap().body, "ok");
     }
-    let decisions = gateway.decisions();
-    assert_eq!(decisions.len(), 5);
+    assert_eq!(gateway.decided(5).len(), 5);
     eventually("every one is closed", || {
         let closes = gateway.records().iter().filter(|record| record["kind"] == "close").count();
         (closes == 5).then_some(())

@@ -31,7 +31,7 @@ fn a_websocket_carries_bytes_both_ways_and_leaves_a_close() {
         assert_eq!(client.take(4), word.as_bytes());
     }
     drop(client);
-    let decision = gateway.decisions().pop().unwrap();
+    let decision = gateway.decided(1).remove(0);
     let close = gateway.close(decision["id"].as_str().unwrap());
     assert_eq!(close["ending"], "client_closed", "{close}");
     assert!(close["bytes_sent"].as_u64().unwrap() >= 8 && close["bytes_received"].as_u64().unwrap() >= 13, "{close}");
