@@ -9,12 +9,6 @@
 
 mod admin;
 
-mod admin;
-
-mod cli;
-
-mod admin;
-
 mod cli;
 
 mod clients;
@@ -26,6 +20,8 @@ mod corpus;
 mod data_classes;
 
 mod demo;
+
+mod deployment;
 
 mod hellos;
 
