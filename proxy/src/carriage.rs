@@ -49,9 +49,13 @@ async fn run(tunnel: Tunnel, admission: Admission, before: Counts, mut drain: Dr
         drain.reached(Phase::Ended).await;
         Ending::Drained
     };
+    // Gone from memory only where none is kept; then there is nothing to list it by.
+    let record = shared.evidence.recent().by_id(admission.id());
+    let listed = record.map(|record| shared.live.list(&record, admission.counters()));
     shared.metrics.tunnels.increment(1.0);
     let finished = tunnel::carry(tunnel, &shared.tunnel, &shared.pools, &counters, cut).await;
     shared.metrics.tunnels.decrement(1.0);
+    drop(listed);
     let counts = Counts { sent: before.sent + finished.sent, received: before.received + finished.received };
     close(admission, counts, finished.ending, shared);
 }

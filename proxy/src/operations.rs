@@ -18,11 +18,11 @@ const SWEEP_EVERY: Duration = Duration::from_secs(5);
 /// What the admin listener answers from.
 pub fn state(shared: &Arc<Shared>, phase: watch::Receiver<Phase>, admin: &Admin) -> State {
     let (of_ready, of_policy, of_age) = (Arc::clone(shared), Arc::clone(shared), Arc::clone(shared));
-    let of_now = Arc::clone(shared);
+    let (of_now, of_live) = (Arc::clone(shared), Arc::clone(shared));
     State {
         ready: Box::new(move || ready(&of_ready, *phase.borrow())),
         policy: Box::new(move || policy(&of_policy)),
-        tunnels: Box::new(Vec::new),
+        tunnels: Box::new(move || of_live.live.told()),
         refresh: Box::new(move || ages(&of_age)),
         metrics: Arc::clone(&shared.metrics),
         evidence: shared.evidence.clone(),

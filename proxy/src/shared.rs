@@ -11,6 +11,7 @@ use crate::clock::Clock;
 use crate::evidence::Evidence;
 use crate::forward::Pool;
 use crate::identity::Registry;
+use crate::live::Live;
 use crate::metrics::Metrics;
 use crate::policy_store::PolicyStore;
 use crate::resolver::Resolver;
@@ -36,6 +37,8 @@ pub struct Shared {
     pub pool: Pool,
     /// Buffers and pipes of tunnels.
     pub pools: tunnel::Pools,
+    /// The open tunnels.
+    pub live: Live,
     /// Room for client connections.
     pub connections: Arc<Semaphore>,
     /// Every bound, as configured.

@@ -116,6 +116,7 @@ impl Startup {
             metrics,
             pool: Pool::new(bounds::pool(&limits)),
             pools: tunnel::Pools::new(tunnel_pools()),
+            live: crate::live::Live::default(),
             connections: Arc::new(Semaphore::new(room)),
             head: bounds::head(&limits, &pseudonym),
             hello: client_hello::Limits {

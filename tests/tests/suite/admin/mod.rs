@@ -203,3 +203,28 @@ fn readiness_ends_with_the_drain() {
         client.reply().is_none_or(|reply| reply.status == 503).then_some(())
     });
 }
+
+#[test]
+fn an_open_tunnel_is_listed_for_as_long_as_it_is_open() {
+    let origin = gatepass_tests::Origin::echo();
+    let setup = setup();
+    setup.resolver.answer("open.test", &["127.0.0.1"]);
+    let gateway = setup.start(&Bundle::new().allow("echo", "open.test", &[origin.port()]));
+    let listed = || {
+        let reply = ask(&gateway, "GET /v1/tunnels", &(host(&gateway) + &bearer("0perator")));
+        let json: serde_json::Value = serde_json::from_str(&reply.body).unwrap();
+        json["tunnels"].as_array().unwrap().clone()
+    };
+    assert!(listed().is_empty());
+    let mut client = gateway.client();
+    let opened = client.connect(&format!("open.test:{}", origin.port()));
+    assert_eq!(opened.status, 200);
+    client.say("hello");
+    assert_eq!(client.take(5), b"hello");
+    let [tunnel] = &listed()[..] else { panic!("one tunnel is open: {:?}", listed()) };
+    assert_eq!(tunnel["id"].as_str(), Some(opened.id().as_str()));
+    assert_eq!((tunnel["identity"].as_str(), tunnel["rule"].as_str()), (Some("anonymous"), Some("team/echo")));
+    assert_eq!((tunnel["bytes_sent"].as_u64(), tunnel["bytes_received"].as_u64()), (Some(5), Some(5)));
+    drop(client);
+    eventually("the closed tunnel is off the list", || listed().is_empty().then_some(()));
+}

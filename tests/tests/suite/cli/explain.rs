@@ -15,6 +15,7 @@ fn api(scratch: &Scratch, more: &[&str]) -> Told {
 }
 
 const ALLOWED: &str = "ALLOW  token:ci -> api.test:443   at tls   allowed
+  web/api lets token:ci reach api.test:443
   rule       web/api (web@example.com, until 2030-06-01)
              call the API
 
@@ -30,6 +31,7 @@ const ALLOWED: &str = "ALLOW  token:ci -> api.test:443   at tls   allowed
 ";
 
 const DENIED: &str = "DENY  token:ci -> api.test:22   at request   no_rule
+  no rule lets token:ci reach api.test:22
   nearest    web/api (web@example.com, until 2030-06-01)
              destinations.ports: 22 is not in [443]
 
@@ -45,6 +47,7 @@ const DENIED: &str = "DENY  token:ci -> api.test:22   at request   no_rule
 ";
 
 const PENDING: &str = "PENDING  token:ci -> api.test:443   at resolved
+  it hangs on what was not given
   waits for  tls.present, tls.sni
 
   guardrail  guard/names-agree: pending
