@@ -56,19 +56,20 @@ impl Floor {
     /// Classify what would be dialled: an address, and the port on it.
     pub fn classify(&self, ip: IpAddr, port: u16) -> Classified {
         let ip = unmap(ip);
-        let own = self.interfaces.contains(&ip);
+        // Where a prefix of ours translates, the connection ends up at the address inside, and that may be the gateway's.
+        let inside = self.embedded(ip).map(IpAddr::V4);
+        let means = |known: IpAddr| known == ip || Some(known) == inside;
+        let own = self.interfaces.iter().copied().any(means);
+        let loops = is_loopback(ip) || inside.is_some_and(is_loopback);
         let listening = |socket: &std::net::SocketAddr| {
             let bound = unmap(socket.ip());
-            socket.port() == port && (bound == ip || (bound.is_unspecified() && (own || is_loopback(ip))))
+            socket.port() == port && (means(bound) || (bound.is_unspecified() && (own || loops)))
         };
         if self.gateway.iter().any(listening) {
             return Classified { class: Class::Gateway, block: "the gateway itself" };
         }
-        let registry = match (ip, self.embedded(ip)) {
-            (_, Some(v4)) => classify(IpAddr::V4(v4)),
-            (ip, None) => classify(ip),
-        };
-        let relied_on = |service: &std::net::SocketAddr| service.port() == port && unmap(service.ip()) == ip;
+        let registry = classify(inside.unwrap_or(ip));
+        let relied_on = |service: &std::net::SocketAddr| service.port() == port && means(unmap(service.ip()));
         if registry.class == Class::Global && self.services.iter().any(relied_on) {
             return Classified { class: Class::Private, block: "a service of the gateway" };
         }
@@ -317,6 +318,24 @@ mod tests {
         }
         assert_eq!(floor.classify(ip("::ffff:127.0.0.1"), 3129).class, Class::Gateway);
         assert_eq!(floor.classify(ip("127.0.0.1"), 443).class, Class::Loopback);
+    }
+
+    #[test]
+    fn the_gateway_is_no_destination_through_a_translation_prefix_either() {
+        let floor = Floor {
+            nat64_prefixes: vec!["64:ff9b::/96".parse().unwrap()],
+            gateway: vec!["0.0.0.0:3128".parse().unwrap(), "8.8.4.4:3129".parse().unwrap()],
+            interfaces: vec![ip("8.8.4.4")],
+            services: vec!["9.9.9.9:53".parse().unwrap()],
+            ..Floor::default()
+        };
+        for port in [3128, 3129] {
+            assert_eq!(floor.classify(ip("64:ff9b::8.8.4.4"), port).class, Class::Gateway, "{port}");
+        }
+        assert_eq!(floor.classify(ip("64:ff9b::127.0.0.1"), 3128).class, Class::Gateway);
+        assert_eq!(floor.classify(ip("64:ff9b::8.8.4.4"), 443).class, Class::Interface);
+        assert_eq!(floor.classify(ip("64:ff9b::9.9.9.9"), 53).class, Class::Private);
+        assert_eq!(floor.classify(ip("64:ff9b::9.9.9.9"), 443).class, Class::Global);
     }
 
     #[test]
