@@ -29,7 +29,8 @@ pub async fn keep_floor(shared: Arc<Shared>) {
     let mut tick = tokio::time::interval(FLOOR_EVERY);
     loop {
         tick.tick().await;
-        let interfaces = startup::interfaces();
+        // What was known stays on the floor until something else is known.
+        let Ok(interfaces) = startup::interfaces() else { continue };
         if shared.floor.load().interfaces != interfaces {
             shared.floor.rcu(|floor| Floor { interfaces: interfaces.clone(), ..Floor::clone(floor) });
         }

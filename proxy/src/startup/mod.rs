@@ -99,7 +99,8 @@ impl Startup {
                 Err(())
             }
         };
-        let (Ok(resolver), Ok(evidence), true) = (resolver, evidence, problems.is_empty()) else {
+        let floor = floor(&config.floor, services(&config)).map_err(|problem| problems.push(problem));
+        let (Ok(resolver), Ok(evidence), Ok(floor), true) = (resolver, evidence, floor, problems.is_empty()) else {
             return Err(problems.join("\n"));
         };
         // Names this process in `Via`, so that a loop is seen and a chain of gateways is not taken for one; it tells
@@ -111,7 +112,7 @@ impl Startup {
             policy: Arc::new(policy),
             evidence,
             resolver,
-            floor: ArcSwap::from_pointee(Floor { services: services(&config), ..floor(&config.floor) }),
+            floor: ArcSwap::from_pointee(floor),
             identity: registry(&config.identity),
             metrics,
             pool: Pool::new(bounds::pool(&limits)),
@@ -189,14 +190,16 @@ fn tls_source(tls: &listeners::Tls, limits: &Limits) -> rotate::Source {
     }
 }
 
-fn floor(floor: &gatepass_config::floor::Floor) -> Floor {
-    Floor {
+fn floor(floor: &gatepass_config::floor::Floor, services: Vec<SocketAddr>) -> Result<Floor, String> {
+    let interfaces = interfaces()
+        .map_err(|error| format!("error: `floor`: the addresses of this machine cannot be told: {error}"))?;
+    Ok(Floor {
         development_loopback: floor.loopback == Loopback::Development,
         nat64_prefixes: floor.nat64_prefixes.clone(),
         gateway: Vec::new(),
-        interfaces: interfaces(),
-        services: Vec::new(),
-    }
+        interfaces,
+        services,
+    })
 }
 
 /// The name servers and the collector, as far as they are given by address.
@@ -217,9 +220,11 @@ fn services(config: &Config) -> Vec<SocketAddr> {
 }
 
 /// Every address of every interface now.
-pub fn interfaces() -> Vec<std::net::IpAddr> {
-    let found = if_addrs::get_if_addrs().unwrap_or_default();
-    found.into_iter().map(|interface| gatepass_policy::address::unmap(interface.ip())).collect()
+///
+/// An error, such as no more files, is no empty list: that would take every one of them off the floor.
+pub fn interfaces() -> std::io::Result<Vec<std::net::IpAddr>> {
+    let found = if_addrs::get_if_addrs()?;
+    Ok(found.into_iter().map(|interface| gatepass_policy::address::unmap(interface.ip())).collect())
 }
 
 /// Room that evidence needs for every live connection's close, on top of what may wait.
