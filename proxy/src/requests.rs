@@ -156,6 +156,7 @@ async fn refuse(mut conversation: Box<Conversation>, head: &RequestHead, refusal
 /// The reserved host: answered here, never carried.
 async fn tell_why(mut conversation: Box<Conversation>, head: &RequestHead, form: Form, shared: &Shared) -> Next {
     let now = shared.clock.now();
+    let after = if head.keep_alive && head.framing == Framing::None { After::KeepAlive } else { After::Close };
     let answer = match conversation.peer.identify(&shared.identity, head.proxy_authorization(), now) {
         Err(invalid) => {
             let refusal = passage::no_identity(&conversation.peer, &invalid, shared);
@@ -166,10 +167,11 @@ async fn tell_why(mut conversation: Box<Conversation>, head: &RequestHead, form:
                 (Target::Absolute { path_and_query, .. }, "GET") => Question::parse(path_and_query),
                 (Target::Absolute { .. } | Target::Connect(_), _) => Question::Unknown,
             };
-            reserved::answer(&question, &asker, shared.evidence.recent(), form)
+            let body = Body::for_method(head.method());
+            reserved::answer(&question, &asker, shared.evidence.recent(), form, after, body)
         }
     };
-    if !head.keep_alive || head.framing != Framing::None {
+    if after == After::Close {
         conversation.client.farewell(&answer).await;
         return Next::End;
     }

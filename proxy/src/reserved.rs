@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::evidence::DecisionRecord;
 use crate::evidence::recent::Recent;
 use crate::explanation::explain;
-use crate::refusal::Form;
+use crate::refusal::{After, Body, Form};
 
 /// The host that no DNS server is ever asked for.
 pub const HOST: &str = "gatepass.internal";
@@ -47,7 +47,7 @@ impl Question {
 }
 
 /// The whole HTTP/1.1 answer.
-pub fn answer(question: &Question, asker: &Identity, recent: &Recent, form: Form) -> Vec<u8> {
+pub fn answer(question: &Question, asker: &Identity, recent: &Recent, form: Form, after: After, body: Body) -> Vec<u8> {
     let found = match question {
         Question::Decision(id) => recent.by_id(*id).filter(|record| may_read(asker, record)),
         Question::LastDenial(host) => match asker.method() {
@@ -58,7 +58,7 @@ pub fn answer(question: &Question, asker: &Identity, recent: &Recent, form: Form
         },
         Question::Unknown => None,
     };
-    let (status, body) = match found {
+    let (status, text) = match found {
         Some(record) => ("200 OK", render(&record, form)),
         None => ("404 gatepass: nothing known", nothing(question, asker, form)),
     };
@@ -66,9 +66,18 @@ pub fn answer(question: &Question, asker: &Identity, recent: &Recent, form: Form
         Form::Text => "text/plain; charset=utf-8",
         Form::Json => "application/json",
     };
-    let length = body.len();
+    let length = text.len();
+    let connection = match after {
+        After::Close => "Connection: close\r\n",
+        After::KeepAlive => "",
+    };
+    // After a HEAD, a body would be read as the answer to the next request.
+    let text = match body {
+        Body::Sent => text.as_str(),
+        Body::Withheld => "",
+    };
     format!(
-        "HTTP/1.1 {status}\r\nProxy-Status: gatepass\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\nCache-Control: no-store\r\n\r\n{body}"
+        "HTTP/1.1 {status}\r\nProxy-Status: gatepass\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\nCache-Control: no-store\r\n{connection}\r\n{text}"
     )
     .into_bytes()
 }
@@ -118,8 +127,11 @@ mod tests {
     #[test]
     fn without_an_identity_only_the_whole_id_tells() {
         let recent = Recent::new(4);
-        let answer =
-            |question| String::from_utf8(answer(&question, &Identity::anonymous(), &recent, Form::Text)).unwrap();
+        let answer = |question| {
+            let nobody = Identity::anonymous();
+            let answer = answer(&question, &nobody, &recent, Form::Text, After::KeepAlive, Body::Sent);
+            String::from_utf8(answer).unwrap()
+        };
         assert!(answer(Question::LastDenial(None)).starts_with("HTTP/1.1 404"));
         assert!(answer(Question::LastDenial(None)).contains("by the decision id"));
     }

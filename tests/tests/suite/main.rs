@@ -9,6 +9,8 @@
 
 mod admin;
 
+mod attacks;
+
 mod cli;
 
 mod clients;
