@@ -111,6 +111,25 @@ async fn an_upstream_that_does_not_answer_is_a_gateway_timeout() {
 }
 
 #[tokio::test]
+async fn an_upstream_whose_head_never_ends_gets_no_more_time_for_each_byte() {
+    let brief = Limits { response_head: Duration::from_millis(60), ..limits() };
+    let mut world = World::with(brief).await;
+    let (mut origin, _) = world.ask(GET).await;
+    origin.send("HTTP/1.1 200 OK\r\nX-Slow: ").await;
+    let drip = async {
+        loop {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            origin.send("a").await;
+        }
+    };
+    let told = tokio::select! {
+        told = world.client.rest() => told,
+        () = drip => String::new(),
+    };
+    assert_eq!(told, "HTTP/1.1 504 refused\r\n\r\n");
+}
+
+#[tokio::test]
 async fn a_client_that_does_not_send_its_body_is_the_one_who_is_late() {
     let brief = Limits { idle: Duration::from_millis(20), ..limits() };
     let mut world = World::with(brief).await;
