@@ -86,21 +86,25 @@ async fn carry(
     let mut counts = Counts::default();
     let mut drain = conversation.drain.clone();
     let Conversation { client, buffer, .. } = &mut *conversation;
-    let mut outcome = tokio::select! {
-        outcome = forward::exchange(client, buffer, head, &mut upstream, &shared.forward, &mut counts) => outcome,
+    let exchanged = async {
+        let outcome = forward::exchange(client, buffer, head, &mut upstream, &shared.forward, &mut counts).await;
+        if let Err(failure) = &outcome
+            && failure.retry == Retry::Safe
+            && let Ok(dialled) = dial::dial(&[at.endpoint], &shared.dial, None).await
+        {
+            // The pooled connection had died of old age. The same decision's endpoint is dialled once, no other.
+            upstream = Upstream::new(dialled.stream);
+            return forward::exchange(client, buffer, head, &mut upstream, &shared.forward, &mut counts).await;
+        }
+        outcome
+    };
+    let outcome = tokio::select! {
+        outcome = exchanged => outcome,
         () = drain.reached(Phase::Ended) => {
             close(admission, counts, Ending::Drained, shared);
             return Next::End;
         }
     };
-    if let Err(failure) = &outcome
-        && failure.retry == Retry::Safe
-        && let Ok(dialled) = dial::dial(&[at.endpoint], &shared.dial, None).await
-    {
-        // The pooled connection had died of old age. The same decision's endpoint is dialled once, no other.
-        upstream = Upstream::new(dialled.stream);
-        outcome = forward::exchange(client, buffer, head, &mut upstream, &shared.forward, &mut counts).await;
-    }
     match outcome {
         Ok(done) => match done.next {
             forward::Next::Another => {
