@@ -96,10 +96,11 @@ async fn greet(
     shared.metrics.connections.decrement(1.0);
 }
 
-/// Too many connections: said in HTTP where the client can read it, recorded in any case.
+/// Too many connections: said in HTTP where the client can read it and a file can be spared for it, recorded in any case.
 async fn turn_away(stream: TcpStream, peer: Peer, speaks_tls: bool, shared: &Shared) {
     let refusal = passage::turned_away(&peer, shared);
-    if !speaks_tls {
+    let place = shared.refusals.try_acquire();
+    if !speaks_tls && place.is_ok() {
         Client::Plain(stream).farewell(&refusal.response(Form::Text, After::Close, Body::Sent)).await;
     }
 }

@@ -41,6 +41,8 @@ pub struct Shared {
     pub live: Live,
     /// Room for client connections.
     pub connections: Arc<Semaphore>,
+    /// Room for connections beyond that, which are told so before they are closed.
+    pub refusals: Arc<Semaphore>,
     /// Every bound, as configured.
     pub limits: Limits,
     /// Bounds of request heads.

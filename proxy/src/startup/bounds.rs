@@ -2,7 +2,7 @@
 
 use gatepass_config::limits::Limits;
 
-use crate::{dial, forward, http1};
+use crate::{dial, forward, http1, tunnel};
 
 pub(super) fn head(limits: &Limits, pseudonym: &str) -> http1::Limits {
     http1::Limits {
@@ -25,10 +25,27 @@ pub(super) fn forward(limits: &Limits, pseudonym: &str) -> forward::Limits {
     }
 }
 
-pub(super) fn pool(limits: &Limits) -> forward::PoolLimits {
+/// Open files beside the two of each client connection, shared out among what clients can make the gateway hold open.
+/// The rest of them is for listeners, DNS, exports and the operators.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Spare(usize);
+
+impl Spare {
+    /// Of `files` in all, beside `connections`.
+    pub(super) fn of(files: usize, connections: usize) -> Spare {
+        Spare(files.saturating_sub(connections.saturating_mul(2)))
+    }
+
+    /// Connections that are told at the same time that there are too many.
+    pub(super) fn refusals(self) -> usize {
+        (self.0 / 8).min(64)
+    }
+}
+
+pub(super) fn pool(limits: &Limits, spare: Spare) -> forward::PoolLimits {
     forward::PoolLimits {
         per_key: limits.pool_idle_per_host,
-        total: limits.pool_idle_total,
+        total: limits.pool_idle_total.min(spare.0 / 4),
         idle: limits.pool_idle_timeout,
     }
 }
@@ -62,5 +79,30 @@ pub(crate) fn policy(limits: &Limits) -> gatepass_policy::limits::Limits {
         nearest_considered: limits.nearest_considered,
         traced_rules: limits.traced_rules,
         declared_bytes: limits.data_class_max_bytes,
+    }
+}
+
+/// Buffers and pipes that tunnels share; an idle tunnel holds none. Each pipe is two files; without one, bytes are copied.
+pub(super) fn tunnel_pools(spare: Spare) -> tunnel::PoolLimits {
+    let pipes = (spare.0 / 16).min(48);
+    tunnel::PoolLimits { buffer_size: 32 << 10, spare_buffers: 64, pipes, pipe_size: 1 << 20, spare_pipes: 16 }
+}
+
+#[cfg(test)]
+mod tests {
+    use gatepass_config::limits::connections_within;
+
+    use super::*;
+
+    #[test]
+    fn what_clients_can_make_the_gateway_hold_open_takes_no_file_that_a_client_was_promised() {
+        for files in [64, 256, 1_024, 20_000, 65_536, 1 << 20] {
+            let room = connections_within(files);
+            let spare = Spare::of(files, room);
+            let held = pool(&Limits::default(), spare).total + 2 * tunnel_pools(spare).pipes + spare.refusals();
+            assert!(held <= (files - 2 * room) / 2, "{files}: {held} beside {room}");
+        }
+        // More connections than files: nothing is kept.
+        assert_eq!(pool(&Limits::default(), Spare::of(1_024, 1_000)).total, 0);
     }
 }

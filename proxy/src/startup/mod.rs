@@ -89,6 +89,7 @@ impl Startup {
             }
         };
         let room = limits.max_connections.unwrap_or_else(|| connections_within(file_limit()));
+        let spare = bounds::Spare::of(file_limit(), room);
         let metrics = Metrics::new().map_err(|error| format!("error: metrics: {error}"))?;
         let metrics = Arc::new(metrics);
         let evidence = match evidence_settings(&config, &limits, room, name) {
@@ -115,10 +116,11 @@ impl Startup {
             floor: ArcSwap::from_pointee(floor),
             identity: registry(&config.identity),
             metrics,
-            pool: Pool::new(bounds::pool(&limits)),
-            pools: tunnel::Pools::new(tunnel_pools()),
+            pool: Pool::new(bounds::pool(&limits, spare)),
+            pools: tunnel::Pools::new(bounds::tunnel_pools(spare)),
             live: crate::live::Live::default(),
             connections: Arc::new(Semaphore::new(room)),
+            refusals: Arc::new(Semaphore::new(spare.refusals())),
             head: bounds::head(&limits, &pseudonym),
             hello: client_hello::Limits {
                 max_bytes: limits.client_hello_max_bytes,
@@ -270,9 +272,4 @@ fn evidence_settings(
 fn file_limit() -> usize {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
     limit.current.and_then(|files| usize::try_from(files).ok()).unwrap_or(usize::MAX)
-}
-
-/// Buffers and pipes that tunnels share; an idle tunnel holds none. Each pipe is two files.
-fn tunnel_pools() -> tunnel::PoolLimits {
-    tunnel::PoolLimits { buffer_size: 32 << 10, spare_buffers: 64, pipes: 48, pipe_size: 1 << 20, spare_pipes: 16 }
 }
