@@ -50,24 +50,12 @@ impl Evidence {
     }
 }
 
-#[derive(Clone, Copy)]
-enum Durability {
-    Interval,
-    Synced,
-}
-
 pub(crate) fn convert(node: Option<&Node>, reading: &mut Reading<'_>) -> Option<Evidence> {
     let default = Evidence::on_stdout();
     let Some(node) = node else { return Some(default) };
     let [stdout, durability, spool, otlp] = reading.fields(node, ["stdout", "durability", "spool", "otlp"])?;
     reading.unsupported(spool);
-    if let Some(entry) = durability {
-        let words = [("interval", Durability::Interval), ("synced", Durability::Synced)];
-        match reading.choice(&entry.node, &words) {
-            Some(Durability::Synced) => reading.unsupported_value(&entry.node.place, "durability: synced"),
-            Some(Durability::Interval) | None => {}
-        }
-    }
+    reading.unsupported(durability);
     let format = optional(stdout, reading, |node, reading| {
         reading.choice(node, &[("text", Stdout::Text), ("json", Stdout::Json), ("none", Stdout::None)])
     });

@@ -97,7 +97,7 @@ dns:
   timeout: 500ms
   dnssec: validate
   forwarders: [{domain: Corp.Example., servers: ["10.0.0.53"]}]
-evidence: {stdout: none, durability: interval, otlp: {endpoint: "http://collector:4318/", protocol: http}}
+evidence: {stdout: none, otlp: {endpoint: "http://collector:4318/", protocol: http}}
 egress_points: [{name: direct}]
 admin:
   bind: 127.0.0.1:3129

@@ -68,7 +68,8 @@ fn what_is_not_built_yet_is_never_read_over() {
     for (section, what) in [
         ("state: {store: embedded}", "state"),
         ("observe: {until: \"2099-01-01T00:00:00Z\"}", "observe"),
-        ("evidence: {stdout: json, durability: synced}", "durability: synced"),
+        ("evidence: {stdout: json, durability: synced}", "durability"),
+        ("evidence: {stdout: json, durability: interval}", "durability"),
         ("identity: {jwt: []}", "jwt"),
     ] {
         let setup = Setup::new().section(section);
@@ -129,7 +130,11 @@ fn the_example_has_exactly_the_errors_of_what_is_not_built_yet() {
     copy(&root.join("policy/src/tests/example"), &scratch.path().join("example/policy"));
     assert_eq!(
         errors(&refused(&config)),
-        ["gatepass.yaml:8:48 `spool` is not supported yet", "gatepass.yaml:9:1 `state` is not supported yet"]
+        [
+            "gatepass.yaml:8:26 `durability` is not supported yet",
+            "gatepass.yaml:8:48 `spool` is not supported yet",
+            "gatepass.yaml:9:1 `state` is not supported yet"
+        ]
     );
     let output = run(&["check"], &scratch.path().join("example/policy"));
     assert_eq!(output.status.code(), Some(1));
@@ -145,6 +150,9 @@ fn the_example_has_exactly_the_errors_of_what_is_not_built_yet() {
             "bundle.yaml:19:25 `egress_point: eu-west` is not supported yet",
             "bundle.yaml:27:31 `egress_point: eu-west` is not supported yet",
             "exceptions.yaml:2:7 `Exceptions` is not supported yet",
+            "guardrails.yaml:14:17 `lifted_by: [exception]` is not supported yet",
+            "guardrails.yaml:14:28 `lifted_by: [grant]` is not supported yet",
+            "guardrails.yaml:20:17 `lifted_by: [exception]` is not supported yet",
             "payments.test.yaml:2:7 `Tests` is not supported yet",
             "teams/payments.yaml:16:5 `limits` is not supported yet",
         ]

@@ -163,7 +163,7 @@ fn mistakes_in_policy_dns_and_evidence() {
             "evidence: {stdout: none}",
             "1:20 evidence would go nowhere: there is no `otlp` either | write `text` or `json`, or give `otlp`",
         ),
-        ("evidence: {durability: synced}", "1:24 `durability: synced` is not supported yet | UNENFORCED"),
+        ("evidence: {durability: synced}", "1:12 `durability` is not supported yet | UNENFORCED"),
         ("evidence: {spool: {directory: x}}", "1:12 `spool` is not supported yet | UNENFORCED"),
         ("evidence: {otlp: {}}", "1:18 `evidence.otlp` has no `endpoint`"),
         (
