@@ -119,20 +119,22 @@ fn rule(node: &Node<'_>, book: Book, report: &mut Report<'_>) -> Option<RawRule>
     }
     lifted_by(&mut fields, book, report);
     not_yet(&mut fields, report);
-    let (trust, trust_place) = trust?;
     let named = Named {
         identities: fields.says("identities") || fields.says("anyone"),
         data_classes: fields.says("data_classes"),
         expires: fields.says("expires"),
     };
     fields.finish(report);
+    // What is missing or wrong has been told; what else the rule must say is told beside it.
+    let whole = id.is_some() && purpose.is_some() && enforcement.is_some() && trust.is_some();
+    let (trust, trust_place) = trust.unwrap_or((Trust::Registered, place));
     let rule = RawRule {
-        id: id?,
+        id: id.unwrap_or(At { value: String::new(), place }),
         place,
         action: action?,
-        enforcement: enforcement?,
+        enforcement: enforcement.unwrap_or(Enforcement::Enforce),
         trust,
-        purpose: purpose?.value,
+        purpose: purpose.map(|at| at.value).unwrap_or_default(),
         owner,
         ticket,
         anyone,
@@ -146,7 +148,7 @@ fn rule(node: &Node<'_>, book: Book, report: &mut Report<'_>) -> Option<RawRule>
         when,
     };
     check_action(&rule, &named, book, trust_place, report);
-    Some(rule)
+    whole.then_some(rule)
 }
 
 /// What this version does not enforce.

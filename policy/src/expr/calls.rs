@@ -35,6 +35,21 @@ const METHODS: &[&str] = &[
     "getSeconds",
 ];
 
+/// The rest of CEL's network extension.
+const NOT_YET: &[&str] = &[
+    "containsCIDR",
+    "family",
+    "isCIDR",
+    "isCanonical",
+    "isIP",
+    "isLinkLocalMulticast",
+    "isLinkLocalUnicast",
+    "isLoopback",
+    "isUnspecified",
+    "masked",
+    "prefixLength",
+];
+
 impl Checker<'_> {
     /// `target.name(arguments)` or `name(arguments)`.
     pub(super) fn call(
@@ -84,6 +99,10 @@ impl Checker<'_> {
         if known.contains(&name) {
             let message = format!("`{name}` does not take {} arguments", arguments.len());
             self.problem(range, message, None);
+            return None;
+        }
+        if NOT_YET.contains(&name) {
+            self.problem(range, format!("`{name}` is not supported yet"), None);
             return None;
         }
         let help = match (name, nearest(name, known.iter().copied())) {

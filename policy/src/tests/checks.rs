@@ -30,6 +30,9 @@ fn all_problems_are_reported_with_their_places() {
         problems(&files(rule, "")),
         [
             "web.yaml:5:5 `purpose` is missing",
+            "web.yaml:5:9 an allow must name `identities`",
+            "web.yaml:5:9 an allow must name `data_classes`",
+            "web.yaml:5:9 an allow must name `expires`",
             "web.yaml:7:5 unknown key `purpos`",
             "web.yaml:8:28 `API.test` is not canonical",
             "web.yaml:8:38 `no` is not text to every YAML reader",
@@ -56,6 +59,12 @@ fn an_allow_says_everything_and_nothing_by_omission() {
             "an allow must name `expires`",
         ]
     );
+    let all = of_rule("  - {id: a, action: allow, trust_declared: maybe, destinations: {hosts: [a.test]}, x: 1}\n");
+    for said in
+        ["`purpose` is missing", "`true` or `false` is wanted here", "an allow must name `expires`", "unknown key `x`"]
+    {
+        assert!(all.iter().any(|text| text == said), "{said} in {all:?}");
+    }
     assert_eq!(of_rule(&allow("a", API, "identities: []")), ["the list is empty"]);
     assert_eq!(of_rule(&allow("a", API, "identities: [{}]")), ["this entry names nobody"]);
     assert_eq!(

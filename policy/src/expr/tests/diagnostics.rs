@@ -37,6 +37,7 @@ fn unknown_names_are_told_with_the_nearest_known_one() {
         ("identity.labels['a'].b == 'x'", "identity.labels['a'].b", "`.b` selects nothing", ""),
         ("destination.host.endswith('.x.com')", "endswith", "`endswith` is not a method", "did you mean `endsWith`?"),
         ("resolve(destination.host) == 1", "resolve", "`resolve` is not a function", "the functions are `cidr`"),
+        ("source.ip.family() == 4", "family", "`family` is not supported yet", ""),
         ("source.ip.isGlobalUnicast()", "isGlobalUnicast", "is not a method", "write `isGlobal()`"),
         ("destination.tags.exists(tls, true)", "destination.tags", "`tls` is the name of an attribute", ""),
     ]);
