@@ -146,33 +146,32 @@ async fn judge_hello(mut client: Client, mut buffer: BytesMut, passage: Passage<
         Ok(Hello::Closed) if buffer.is_empty() => (Tls::Absent, false),
         Ok(Hello::SilentTimeout) if passage.silence_is_a_fact() => (Tls::Absent, false),
         Ok(Hello::SilentTimeout) => {
-            let refusal = passage.refuse(Reason::HelloTimeout, "no TLS ClientHello came in time");
-            return hang_up(client, &refusal, false, NameFault::None).await;
+            drop(passage.refuse(Reason::HelloTimeout, "no TLS ClientHello came in time"));
+            return hang_up(client, false, NameFault::None).await;
         }
         Ok(Hello::PartialTimeout) => {
-            let refusal = passage.refuse(Reason::HelloTimeout, "the TLS ClientHello was not complete in time");
-            return hang_up(client, &refusal, true, NameFault::None).await;
+            drop(passage.refuse(Reason::HelloTimeout, "the TLS ClientHello was not complete in time"));
+            return hang_up(client, true, NameFault::None).await;
         }
         Ok(Hello::Closed) | Err(_) => {
             drop(passage.refuse(Reason::HelloInvalid, "the connection ended inside the TLS ClientHello"));
             return;
         }
         Ok(Hello::Invalid(why)) => {
-            let refusal = passage.refuse(Reason::HelloInvalid, why);
-            return hang_up(client, &refusal, true, NameFault::None).await;
+            drop(passage.refuse(Reason::HelloInvalid, why));
+            return hang_up(client, true, NameFault::None).await;
         }
     };
     match passage.admit(Some(tls)).await {
-        Err(Refused { refusal, name }) => hang_up(client, &refusal, speaks_tls, name).await,
+        Err(Refused { name, .. }) => hang_up(client, speaks_tls, name).await,
         Ok(admitted) => carry(client, buffer, admitted, drain, shared).await,
     }
 }
 
 /// After the 200 only TLS can still say why; anything else is closed.
-async fn hang_up(client: Client, refusal: &Refusal, speaks_tls: bool, name: NameFault) {
+async fn hang_up(client: Client, speaks_tls: bool, name: NameFault) {
     if speaks_tls {
-        let alert = refusal.alert(name == NameFault::Disagrees);
-        client.farewell(&client_hello::alert(alert)).await;
+        client.farewell(&client_hello::alert(Refusal::alert(name == NameFault::Disagrees))).await;
     } else {
         client.farewell(b"").await;
     }

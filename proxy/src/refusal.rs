@@ -62,36 +62,35 @@ impl Body {
 /// One row: what a client sees of a reason.
 struct Row {
     status: u16,
-    /// The error of RFC 9209 section 2.3, or `""` where none of its types fits: then the details alone speak.
+    /// The error of RFC 9209 section 2.3.
     error: &'static str,
-    alert: Alert,
 }
 
 /// The table of outcomes. It is exhaustive by construction: a new reason does not compile without its row.
 fn row(reason: Reason) -> Row {
-    let (status, error, alert) = match reason {
+    let (status, error) = match reason {
         Reason::Guardrail
         | Reason::TeamDeny
         | Reason::NoRule
         | Reason::RuleExpired
         | Reason::RuleError
-        | Reason::DataClassRefused => (403, "http_request_denied", Alert::AccessDenied),
-        Reason::AddressFloor => (403, "destination_ip_prohibited", Alert::AccessDenied),
-        Reason::InvalidRequest => (400, "http_request_error", Alert::DecodeError),
-        Reason::IdentityRequired | Reason::IdentityInvalid => (407, "http_request_denied", Alert::AccessDenied),
-        Reason::HelloInvalid => (403, "http_request_denied", Alert::DecodeError),
-        Reason::HelloTimeout => (403, "http_request_denied", Alert::AccessDenied),
-        Reason::DnsNxdomain | Reason::DnsFailed => (502, "dns_error", Alert::InternalError),
-        Reason::DnsTimeout => (504, "dns_timeout", Alert::InternalError),
-        Reason::DialFailed => (502, "connection_refused", Alert::InternalError),
-        Reason::DialTimeout => (504, "connection_timeout", Alert::InternalError),
-        Reason::Limit => (503, "connection_limit_reached", Alert::InternalError),
-        Reason::EvidenceUnavailable | Reason::PolicyStale => (503, "proxy_internal_error", Alert::InternalError),
-        Reason::Draining => (503, "proxy_internal_error", Alert::InternalError),
+        | Reason::DataClassRefused => (403, "http_request_denied"),
+        Reason::AddressFloor => (403, "destination_ip_prohibited"),
+        Reason::InvalidRequest => (400, "http_request_error"),
+        Reason::IdentityRequired | Reason::IdentityInvalid => (407, "http_request_denied"),
+        Reason::HelloInvalid => (403, "http_request_denied"),
+        Reason::HelloTimeout => (403, "http_request_denied"),
+        Reason::DnsNxdomain | Reason::DnsFailed => (502, "dns_error"),
+        Reason::DnsTimeout => (504, "dns_timeout"),
+        Reason::DialFailed => (502, "connection_refused"),
+        Reason::DialTimeout => (504, "connection_timeout"),
+        Reason::Limit => (503, "connection_limit_reached"),
+        Reason::EvidenceUnavailable | Reason::PolicyStale => (503, "proxy_internal_error"),
+        Reason::Draining => (503, "proxy_internal_error"),
         // These permit; that one of them would be refused is a fault of ours, and is answered as one.
-        Reason::Allowed | Reason::Grant | Reason::Permitted => (500, "proxy_internal_error", Alert::InternalError),
+        Reason::Allowed | Reason::Grant | Reason::Permitted => (500, "proxy_internal_error"),
     };
-    Row { status, error, alert }
+    Row { status, error }
 }
 
 impl Refusal {
@@ -109,9 +108,9 @@ impl Refusal {
         phrase
     }
 
-    /// The TLS alert that says it to a client whose tunnel was already open.
-    pub fn alert(&self, sni_disagrees: bool) -> Alert {
-        if sni_disagrees { Alert::UnrecognizedName } else { row(self.reason()).alert }
+    /// The TLS alert that says it to a client whose tunnel was already open: whose fault it is stands in the record.
+    pub fn alert(sni_disagrees: bool) -> Alert {
+        if sni_disagrees { Alert::UnrecognizedName } else { Alert::AccessDenied }
     }
 
     /// The whole HTTP/1.1 answer.
@@ -194,7 +193,7 @@ fn assemble(
 }
 
 /// A Structured Fields string (RFC 9651 section 3.3.3): printable ASCII, quotes and backslashes escaped.
-fn quoted(text: &str) -> String {
+pub fn quoted(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);
     out.push('"');
     for c in text.chars() {
