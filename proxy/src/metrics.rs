@@ -10,7 +10,7 @@ use metrics::{Counter, Gauge, Histogram, Key, KeyName, Label, Level, Metadata, R
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
 use crate::evidence::DecisionRecord;
-use crate::evidence::words::{Outcome, PolicyResult};
+use crate::evidence::words::{Mode, Outcome, PolicyResult};
 
 /// What a metric is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +50,7 @@ macro_rules! catalogue {
 }
 
 catalogue! {
-    DECISIONS "gatepass.decisions" Counter Count ["outcome", "reason"] "Final decisions.";
+    DECISIONS "gatepass.decisions" Counter Count ["outcome", "reason", "mode"] "Final decisions.";
     DECISION_DURATION "gatepass.decision.duration" Histogram Seconds [] "Time spent deciding, all stages of a decision together.";
     IO "gatepass.io" Counter Bytes ["direction"] "Bytes carried, client to destination (transmit) and back (receive).";
     TUNNELS "gatepass.tunnels.active" Gauge Count [] "Open tunnels.";
@@ -136,8 +136,11 @@ impl Metrics {
         let make = Maker(builder.build_recorder());
         make.describe();
         let of_outcome = |outcome: &Outcome| {
-            let of_reason =
-                |reason: &Reason| make.counter(DECISIONS, &[("outcome", outcome.as_str()), ("reason", reason.code())]);
+            let of_reason = |reason: &Reason| {
+                // The only mode there is.
+                let mode = ("mode", Mode::Normal.as_str());
+                make.counter(DECISIONS, &[("outcome", outcome.as_str()), ("reason", reason.code()), mode])
+            };
             (*outcome, Reason::ALL.iter().map(of_reason).collect())
         };
         let reload = |result: PolicyResult| make.counter(POLICY_RELOAD, &[("result", result.as_str())]);

@@ -185,7 +185,7 @@ async fn metrics_parse_as_the_prometheus_text_format() {
     let answer = admin.get("/metrics").await;
     assert_eq!(answer.status, 200);
     assert!(answer.head.contains("content-type: text/plain; version=0.0.4"));
-    assert!(answer.body.contains("gatepass_decisions_total{outcome=\"refused\",reason=\"no_rule\"} 1"));
+    assert!(answer.body.contains("gatepass_decisions_total{outcome=\"refused\",reason=\"no_rule\",mode=\"normal\"} 1"));
     assert!(answer.body.contains("gatepass_policy_age_seconds 7"), "refreshed before it is shown");
     assert!(answer.body.contains("gatepass_evidence_queue_limit 4"));
     for line in answer.body.lines().filter(|line| !line.is_empty() && !line.starts_with("# ")) {
