@@ -168,11 +168,11 @@ async fn tell_why(mut conversation: Box<Conversation>, head: &RequestHead, form:
         }
         Ok(asker) => {
             let question = match (&head.target, head.method()) {
-                (Target::Absolute { path_and_query, .. }, "GET") => Question::parse(path_and_query),
+                (Target::Absolute { path_and_query, .. }, "GET" | "HEAD") => Question::parse(path_and_query),
                 (Target::Absolute { .. } | Target::Connect(_), _) => Question::Unknown,
             };
-            let body = Body::for_method(head.method());
-            reserved::answer(&question, &asker, shared.evidence.recent(), form, after, body)
+            let sent = Body::for_method(head.method());
+            reserved::answer(&question, &asker, shared.evidence.recent(), form, after, sent)
         }
     };
     if after == After::Close {

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::evidence::DecisionRecord;
 use crate::evidence::recent::Recent;
 use crate::explanation::explain;
-use crate::refusal::{After, Body, Form};
+use crate::refusal::{After, Body, Form, quoted};
 
 /// The host that no DNS server is ever asked for.
 pub const HOST: &str = "gatepass.internal";
@@ -35,10 +35,11 @@ impl Question {
         match path.strip_prefix('/').unwrap_or(path) {
             "" => {
                 let host = query.split('&').find_map(|pair| pair.strip_prefix("host="));
-                let canonical = host.map(|host| Host::parse(host.as_bytes()).map(|host| host.to_text().into_owned()));
-                match canonical.transpose() {
-                    Ok(host) => Question::LastDenial(host),
-                    Err(_) => Question::Unknown,
+                let canonical = host.map(canonical);
+                match canonical {
+                    Some(None) => Question::Unknown,
+                    Some(host) => Question::LastDenial(host),
+                    None => Question::LastDenial(None),
                 }
             }
             id => Uuid::try_parse(id).map_or(Question::Unknown, Question::Decision),
@@ -46,8 +47,14 @@ impl Question {
     }
 }
 
+/// As records spell it; an IPv6 address may stand without brackets, as it does there.
+pub fn canonical(host: &str) -> Option<String> {
+    let bare = host.parse::<std::net::Ipv6Addr>().map(|ip| Host::Ip(gatepass_policy::address::unmap(ip.into())));
+    bare.or_else(|_| Host::parse(host.as_bytes())).ok().map(|host| host.to_text().into_owned())
+}
+
 /// The whole HTTP/1.1 answer.
-pub fn answer(question: &Question, asker: &Identity, recent: &Recent, form: Form, after: After, body: Body) -> Vec<u8> {
+pub fn answer(question: &Question, asker: &Identity, recent: &Recent, form: Form, after: After, sent: Body) -> Vec<u8> {
     let found = match question {
         Question::Decision(id) => recent.by_id(*id).filter(|record| may_read(asker, record)),
         Question::LastDenial(host) => match asker.method() {
@@ -58,26 +65,35 @@ pub fn answer(question: &Question, asker: &Identity, recent: &Recent, form: Form
         },
         Question::Unknown => None,
     };
-    let (status, text) = match found {
-        Some(record) => ("200 OK", render(&record, form)),
-        None => ("404 gatepass: nothing known", nothing(question, asker, form)),
+    let (head, body) = match found {
+        Some(record) => {
+            let head = format!("200 OK\r\nProxy-Status: gatepass\r\nGatepass-Decision: {}", record.id);
+            (head, render(&record, form))
+        }
+        None => {
+            let text = nothing(question, asker);
+            let details = quoted(text);
+            let head = format!(
+                "404 gatepass: nothing known\r\nProxy-Status: gatepass; error=http_request_error; details={details}"
+            );
+            (head, render_nothing(text, form))
+        }
     };
     let kind = match form {
         Form::Text => "text/plain; charset=utf-8",
         Form::Json => "application/json",
     };
-    let length = text.len();
+    let length = body.len();
     let connection = match after {
         After::Close => "Connection: close\r\n",
         After::KeepAlive => "",
     };
-    // After a HEAD, a body would be read as the answer to the next request.
-    let text = match body {
-        Body::Sent => text.as_str(),
+    let body = match sent {
+        Body::Sent => &*body,
         Body::Withheld => "",
     };
     format!(
-        "HTTP/1.1 {status}\r\nProxy-Status: gatepass\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\nCache-Control: no-store\r\n{connection}\r\n{text}"
+        "HTTP/1.1 {head}\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\nCache-Control: no-store\r\n{connection}\r\n{body}"
     )
     .into_bytes()
 }
@@ -98,14 +114,17 @@ fn render(record: &Arc<DecisionRecord>, form: Form) -> String {
     }
 }
 
-fn nothing(question: &Question, asker: &Identity, form: Form) -> String {
-    let text = match (question, asker.method()) {
+fn nothing(question: &Question, asker: &Identity) -> &'static str {
+    match (question, asker.method()) {
         (Question::Unknown, _) => "ask for `/`, `/?host=NAME` or `/DECISION-ID`",
         (Question::LastDenial(_), Method::None) => {
             "without an identity, ask by the decision id that the denial gave: `/DECISION-ID`"
         }
         (Question::LastDenial(_) | Question::Decision(_), _) => "no such decision of yours is remembered",
-    };
+    }
+}
+
+fn render_nothing(text: &str, form: Form) -> String {
     match form {
         Form::Text => format!("{text}\n"),
         Form::Json => serde_json::json!({"error": text}).to_string() + "\n",
@@ -120,6 +139,7 @@ mod tests {
     fn a_question_is_read_strictly() {
         assert_eq!(Question::parse("/"), Question::LastDenial(None));
         assert_eq!(Question::parse("/?host=API.test."), Question::LastDenial(Some("api.test".to_owned())));
+        assert_eq!(Question::parse("/?host=[2001:DB8::1]"), Question::parse("/?host=2001:db8:0::1"));
         assert_eq!(Question::parse("/?host=a b"), Question::Unknown);
         assert_eq!(Question::parse("/nonsense"), Question::Unknown);
     }
@@ -128,8 +148,8 @@ mod tests {
     fn without_an_identity_only_the_whole_id_tells() {
         let recent = Recent::new(4);
         let answer = |question| {
-            let nobody = Identity::anonymous();
-            let answer = answer(&question, &nobody, &recent, Form::Text, After::KeepAlive, Body::Sent);
+            let asker = Identity::anonymous();
+            let answer = answer(&question, &asker, &recent, Form::Text, After::KeepAlive, Body::Sent);
             String::from_utf8(answer).unwrap()
         };
         assert!(answer(Question::LastDenial(None)).starts_with("HTTP/1.1 404"));
