@@ -54,6 +54,7 @@ fn the_example_has_exactly_the_problems_of_what_is_not_built_yet() {
     assert_eq!(
         told(include_str!("example.yaml")),
         [
+            format!("8:26 `durability` is not supported yet | {UNENFORCED}"),
             format!("8:48 `spool` is not supported yet | {UNENFORCED}"),
             format!("9:1 `state` is not supported yet | {UNENFORCED}"),
         ]
