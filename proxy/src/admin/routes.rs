@@ -13,6 +13,7 @@ use super::{Limits, State, door};
 use crate::evidence::DecisionRecord;
 use crate::explanation::explain;
 use crate::refusal::Form;
+use crate::reserved::canonical;
 
 const JSON: &str = "application/json";
 const TEXT: &str = "text/plain; charset=utf-8";
@@ -121,6 +122,7 @@ fn policy(state: &State) -> Response<Full<Bytes>> {
 struct Query {
     identity: Option<String>,
     host: Option<String>,
+    /// One, or several with commas.
     outcome: Option<String>,
     limit: Option<usize>,
 }
@@ -140,7 +142,7 @@ impl Query {
             let value = decoded(value).ok_or_else(malformed)?;
             let repeated = match key {
                 "identity" => parsed.identity.replace(value).is_some(),
-                "host" => parsed.host.replace(value).is_some(),
+                "host" => parsed.host.replace(canonical(&value).ok_or_else(malformed)?).is_some(),
                 "outcome" => parsed.outcome.replace(value).is_some(),
                 "limit" => parsed.limit.replace(value.parse().map_err(|_| malformed())?).is_some(),
                 _ => return Err(malformed()),
@@ -157,7 +159,7 @@ impl Query {
         let identity = record.identity.as_ref().map(|who| who.id.as_str());
         self.identity.as_deref().is_none_or(|wanted| identity == Some(wanted))
             && self.host.as_deref().is_none_or(|wanted| host() == Some(wanted))
-            && self.outcome.as_deref().is_none_or(|wanted| record.outcome.as_str() == wanted)
+            && self.outcome.as_deref().is_none_or(|wanted| wanted.split(',').any(|one| record.outcome.as_str() == one))
     }
 }
 

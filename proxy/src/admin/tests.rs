@@ -209,13 +209,14 @@ async fn an_operator_finds_decisions() {
         (id, 1),
         ("identity=anonymous", 0),
         ("host=api.stripe.com&outcome=refused", 1),
+        ("host=API.Stripe.com.&outcome=failed,refused", 1),
         ("outcome=admitted", 0),
         ("limit=0", 0),
     ] {
         let answer = admin.get_as_operator(&format!("/v1/decisions?{query}")).await;
         assert_eq!(answer.json()["decisions"].as_array().map(Vec::len), Some(found), "{query}");
     }
-    for query in ["who=x", "limit=many", "host=a&host=b", "host", "host=%zz", "host=%ff"] {
+    for query in ["who=x", "limit=many", "host=a&host=b", "host", "host=%zz", "host=%ff", "host=a%20b"] {
         assert_eq!(admin.get_as_operator(&format!("/v1/decisions?{query}")).await.status, 400, "{query}");
     }
     assert_eq!(admin.get_as_operator("/v1/decisions/019a8f3e-1d2c-7b4a-9c1e-2f60a1b3c4d5").await.status, 404);

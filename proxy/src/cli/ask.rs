@@ -128,6 +128,7 @@ where
     .header("accept", accept);
     request = match &question.place {
         Place::Proxy(_) => request.header("host", crate::reserved::HOST),
+        Place::Admin(_) if url.host.contains(':') => request.header("host", format!("[{}]:{}", url.host, url.port)),
         Place::Admin(_) => request.header("host", format!("{}:{}", url.host, url.port)),
     };
     if let (Place::Proxy(_), Some(user)) = (&question.place, &url.user) {

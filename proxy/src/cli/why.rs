@@ -34,6 +34,9 @@ pub struct Arguments {
     json: bool,
 }
 
+/// The last time that anybody did not get through.
+const LAST: &str = "/v1/decisions?outcome=refused,failed&limit=1";
+
 pub fn run(arguments: &Arguments) -> Exit {
     let question = match question(arguments) {
         Ok(question) => question,
@@ -81,6 +84,8 @@ fn question(arguments: &Arguments) -> Result<ask::Question, String> {
     if what.bytes().any(|b| !(b.is_ascii_alphanumeric() || b"-._:[]".contains(&b))) {
         return Err(format!("`{what}` is neither a decision id nor a host"));
     }
+    // In a query an IPv6 address stands without brackets: they are no characters of a URL there.
+    let what = what.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(what);
     let id = uuid::Uuid::try_parse(what).is_ok();
     let authentication = Authentication {
         certificate: arguments.cert.clone().zip(arguments.key.clone()),
@@ -90,9 +95,9 @@ fn question(arguments: &Arguments) -> Result<ask::Question, String> {
     let (place, path) = match (&arguments.admin, &arguments.proxy) {
         (Some(admin), _) => {
             let path = match (what, id) {
-                ("", _) => "/v1/decisions?outcome=refused&limit=1".to_owned(),
+                ("", _) => LAST.to_owned(),
                 (id, true) => format!("/v1/decisions/{id}"),
-                (host, false) => format!("/v1/decisions?outcome=refused&limit=1&host={host}"),
+                (host, false) => format!("{LAST}&host={host}"),
             };
             (Place::Admin(admin.clone()), path)
         }
