@@ -77,6 +77,14 @@ reasons! {
     Draining "draining" "the gateway is shutting down";
 }
 
+impl Reason {
+    /// Whether a denial for this reason tells of near misses. Where a deny or the floor stands in the way, no other
+    /// allow would help.
+    pub fn tells_nearest(self) -> bool {
+        matches!(self, Reason::NoRule | Reason::RuleExpired)
+    }
+}
+
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.code())

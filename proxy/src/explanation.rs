@@ -48,9 +48,15 @@ pub fn whither(record: &DecisionRecord) -> String {
     }
 }
 
+/// Midnight goes without saying.
+fn day(end: jiff::Timestamp) -> String {
+    let text = end.to_string();
+    text.strip_suffix("T00:00:00Z").map_or_else(|| text.clone(), str::to_owned)
+}
+
 fn answerable(owner: &str, expires: Option<jiff::Timestamp>) -> String {
     match expires {
-        Some(expires) => format!(" ({owner}, until {expires})"),
+        Some(expires) => format!(" ({owner}, until {})", day(expires)),
         None => format!(" ({owner})"),
     }
 }

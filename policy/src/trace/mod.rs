@@ -189,11 +189,11 @@ pub(crate) fn trace(set: &PolicySet, facts: &Facts) -> Trace {
     };
     match set.decide(facts) {
         Verdict::Pending(missing) => Trace { waits_for: names(missing), ..empty },
-        Verdict::Allow(decision) => empty.decided(decision),
-        Verdict::Deny(decision) => {
+        Verdict::Deny(decision) if decision.reason.tells_nearest() => {
             let nearest = set.nearest(facts, NEAREST).into_iter().map(NearestName::of).collect();
             Trace { nearest, ..empty.decided(decision) }
         }
+        Verdict::Allow(decision) | Verdict::Deny(decision) => empty.decided(decision),
     }
 }
 

@@ -1,7 +1,7 @@
 //! What `gatepass explain` prints.
 
 use gatepass_policy::PolicySet;
-use gatepass_policy::decision::Verdict;
+use gatepass_policy::decision::{Decision, Nearest, Reason, Verdict};
 use gatepass_policy::facts::Facts;
 use gatepass_policy::schema::AttributeSet;
 use gatepass_policy::trace::Trace;
@@ -9,6 +9,7 @@ use gatepass_policy::trace::Trace;
 use super::style::Paint;
 use crate::evidence::DecisionRecord;
 use crate::evidence::parts::PolicyRef;
+use crate::passage;
 
 /// For people: the verdict, the sentence of a record, then what every candidate said.
 pub fn text(facts: &Facts, verdict: &Verdict, trace: &Trace, set: &PolicySet, paint: Paint) -> String {
@@ -31,24 +32,31 @@ pub fn text(facts: &Facts, verdict: &Verdict, trace: &Trace, set: &PolicySet, pa
 /// For machines: the decision record with its trace.
 pub fn json(facts: &Facts, verdict: &Verdict, trace: &Trace, set: &PolicySet) -> serde_json::Value {
     let mut value = match verdict {
-        Verdict::Pending(waits) => serde_json::json!({
-            "effect": "pending",
-            "missing": names(*waits),
-            "identity": {"id": facts.identity.id()},
-            "destination": {"host": facts.destination.host.to_text(), "port": facts.destination.port},
-        }),
+        // The same fields as of a final answer, but for the one that there is not.
+        Verdict::Pending(_) => {
+            serde_json::to_value(DecisionRecord::refused(facts, Reason::NoRule, "", reference(set))).unwrap_or_default()
+        }
         Verdict::Allow(decision) | Verdict::Deny(decision) => {
-            let nearest = set.nearest(facts, 3);
-            let record = DecisionRecord::decided(facts, decision, &nearest, reference(set));
+            let record = DecisionRecord::decided(facts, decision, &nearest(facts, decision, set), reference(set));
             serde_json::to_value(record).unwrap_or_default()
         }
     };
     if let Some(object) = value.as_object_mut() {
         // Nothing was carried or refused: this is an answer, not a record.
-        object.remove("outcome");
+        object.shift_remove("outcome");
+        if let Verdict::Pending(waits) = verdict {
+            object.shift_remove("reason");
+            object.insert("effect".to_owned(), "pending".into());
+            object.insert("missing".to_owned(), names(*waits).into());
+        }
         object.insert("trace".to_owned(), serde_json::to_value(trace).unwrap_or_default());
     }
     value
+}
+
+/// As the gateway tells a client.
+fn nearest(facts: &Facts, decision: &Decision, set: &PolicySet) -> Vec<Nearest> {
+    if decision.reason.tells_nearest() { set.nearest(facts, passage::NEAREST) } else { Vec::new() }
 }
 
 fn names(waits: AttributeSet) -> Vec<&'static str> {

@@ -3,11 +3,14 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use gatepass_config::limits::Limits;
+use gatepass_config::problem::Problems;
+use gatepass_policy::diagnostic::{Colour, Severity};
 use jiff::Timestamp;
+use serde_json::json;
 
 use super::Exit;
 use super::style::Paint;
-use gatepass_policy::diagnostic::Colour;
 
 #[derive(Debug, Args)]
 pub struct Arguments {
@@ -21,11 +24,24 @@ pub struct Arguments {
     json: bool,
 }
 
+/// A directory that is no bundle is an answer, and none at all is not.
+fn unread(arguments: &Arguments, problems: &Problems) -> Exit {
+    if arguments.json {
+        let told = problems.iter().map(|problem| {
+            json!({"severity": "error", "file": problem.file, "message": problem.message, "help": problem.help})
+        });
+        println!("{}", json!({"valid": false, "rules": null, "diagnostics": told.collect::<Vec<_>>()}));
+    } else {
+        eprintln!("{problems}");
+    }
+    if arguments.bundle.is_dir() { Exit::No } else { Exit::Failed }
+}
+
 pub fn run(arguments: &Arguments) -> Exit {
     let now = arguments.at.unwrap_or_else(Timestamp::now);
-    let files = match super::read_bundle(&arguments.bundle) {
+    let files = match gatepass_config::bundle::read(&arguments.bundle, &Limits::default()) {
         Ok(files) => files,
-        Err(exit) => return exit,
+        Err(problems) => return unread(arguments, &problems),
     };
     let (diagnostics, rules) = match gatepass_policy::compile(&files, now) {
         Ok(compiled) => (compiled.warnings, Some(compiled.set.rules())),
@@ -33,7 +49,7 @@ pub fn run(arguments: &Arguments) -> Exit {
     };
     let exit = if rules.is_some() { Exit::Yes } else { Exit::No };
     if arguments.json {
-        println!("{}", serde_json::json!({"valid": rules.is_some(), "rules": rules, "diagnostics": diagnostics}));
+        println!("{}", json!({"valid": rules.is_some(), "rules": rules, "diagnostics": diagnostics}));
         return exit;
     }
     let paint = Paint::stderr();
@@ -50,7 +66,12 @@ pub fn run(arguments: &Arguments) -> Exit {
             diagnostics.len()
         ),
         None => {
-            eprintln!("{} {} problems; nothing of this bundle would be used", paint.bad("refused"), diagnostics.len())
+            let errors = diagnostics.iter().filter(|found| found.severity == Severity::Error).count();
+            eprintln!(
+                "{} {errors} errors, {} warnings; nothing of this bundle would be used",
+                paint.bad("refused"),
+                diagnostics.len() - errors
+            );
         }
     }
     exit

@@ -11,6 +11,7 @@ use gatepass_policy::decision::Verdict;
 use gatepass_policy::facts::{Facts, Hello, HttpRequest, Protocol, Resolved, Tls};
 use gatepass_policy::host::{Authority, Host};
 use gatepass_policy::identity::Identity;
+use gatepass_policy::pattern::IdentityPattern;
 use jiff::Timestamp;
 
 use super::Exit;
@@ -65,7 +66,7 @@ pub fn run(arguments: &Arguments) -> Exit {
         Err(exit) => return exit,
     };
     if let Some(rule) = &arguments.desugar {
-        return desugar(&set, rule);
+        return desugar(&set, rule, arguments.json);
     }
     let facts = match facts(arguments, &set, now) {
         Ok(facts) => facts,
@@ -87,8 +88,12 @@ pub fn run(arguments: &Arguments) -> Exit {
     }
 }
 
-fn desugar(set: &PolicySet, rule: &str) -> Exit {
+fn desugar(set: &PolicySet, rule: &str, json: bool) -> Exit {
     match set.desugar(rule) {
+        Some(expression) if json => {
+            println!("{}", serde_json::json!({"rule": rule, "expression": expression}));
+            Exit::Yes
+        }
         Some(expression) => {
             println!("{expression}");
             Exit::Yes
@@ -104,6 +109,10 @@ fn facts(arguments: &Arguments, set: &PolicySet, now: Timestamp) -> Result<Facts
     let from = arguments.from.as_deref().unwrap_or_default();
     let to = arguments.to.as_deref().unwrap_or_default();
     let destination = Authority::parse(to.as_bytes()).map_err(|why| format!("`--to {to}`: {why}"))?;
+    let pattern = IdentityPattern::parse(from).map_err(|(message, help)| format!("`--from`: {message}: {help}"))?;
+    if pattern.exact().is_none() {
+        return Err(format!("`--from {from}` is a pattern, and one identity is wanted"));
+    }
     let identity = Identity::named(from);
     let mut subject = set.registered(&identity);
     if !arguments.data_classes.is_empty() {

@@ -80,8 +80,8 @@ pub fn run() -> ExitCode {
 /// Read a bundle, or say what is wrong and how the command ends.
 fn read_bundle(directory: &std::path::Path) -> Result<Vec<SourceFile>, Exit> {
     gatepass_config::bundle::read(directory, &Limits::default()).map_err(|problems| {
-        eprint!("{problems}");
-        Exit::Failed
+        eprintln!("{problems}");
+        if directory.is_dir() { Exit::No } else { Exit::Failed }
     })
 }
 

@@ -23,7 +23,7 @@ pub struct Arguments {
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Check configuration, certificates and bundle, and open nothing.
-    #[arg(long, requires = "config")]
+    #[arg(long)]
     check_only: bool,
     /// List every bound with its default and the reason for it.
     #[arg(long, conflicts_with_all = ["config", "check_only"])]

@@ -21,7 +21,7 @@ use crate::resolver::ResolveError;
 use crate::shared::Shared;
 
 /// How many near misses a refusal tells of.
-const NEAREST: usize = 3;
+pub const NEAREST: usize = 3;
 
 /// What is known of one attempt while it walks the line.
 pub(super) struct Attempt<'a> {
@@ -126,9 +126,9 @@ impl<'a> Attempt<'a> {
         if self.wants_credentials(denial) {
             return self.refuse(Reason::IdentityRequired, "none were shown, and nobody without them may go there");
         }
-        let nearest = match denial.reason {
-            Reason::NoRule | Reason::RuleExpired => self.snapshot.set.nearest(&self.facts, NEAREST),
-            _ => Vec::new(),
+        let nearest = match denial.reason.tells_nearest() {
+            true => self.snapshot.set.nearest(&self.facts, NEAREST),
+            false => Vec::new(),
         };
         let record = DecisionRecord::decided(&self.facts, denial, &nearest, self.snapshot.reference.clone());
         self.conclude(record)

@@ -9,6 +9,7 @@ mod early;
 
 use std::net::SocketAddr;
 
+pub use attempt::NEAREST;
 use attempt::{Attempt, micros};
 pub use early::{drained, handshake_failed, malformed, no_identity, turned_away};
 use early::{unread, unrecorded};
