@@ -290,6 +290,7 @@ pub(crate) fn labels(node: &Node<'_>, report: &mut Report<'_>) -> Vec<(Box<str>,
 
 fn targets(node: &Node<'_>, report: &mut Report<'_>) -> Targets {
     let Some(mut fields) = Fields::of(node, "`destinations`", report) else { return Targets::default() };
+    let places = ["hosts", "cidrs", "cidr_sets"].iter().any(|key| fields.says(key));
     let written = Written { places, ports: fields.says("ports") };
     let hosts = fields.optional("hosts").map(|node| read::list(node, report, host)).unwrap_or_default();
     let mut ports = fields.optional("ports").map(|node| read::list(node, report, read::port)).unwrap_or_default();

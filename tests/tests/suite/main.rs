@@ -17,6 +17,8 @@ mod clients;
 
 mod collector;
 
+mod contract;
+
 mod corpus;
 
 mod data_classes;
