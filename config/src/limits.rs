@@ -189,7 +189,7 @@ limits! {
         "a tunnel without a byte in either direction",
         "below the 2 h after which NATs may forget a connection (RFC 5382 section 5), above the pauses of real clients";
     tunnel_max_duration: Time = h(24), s(1) => h(24 * 365),
-        "a tunnel, however busy",
+        "a tunnel or a forwarded exchange, however busy",
         "a day: what a decision said yesterday is asked again";
     response_head_timeout: Time = m(2), ms(100) => h(1),
         "from the end of a forwarded request to the head of its answer",

@@ -128,6 +128,8 @@ async fn carry(
             let id = admission.id();
             let ending = if matches!(failure.fault, Fault::ClientGone | Fault::ClientIdle | Fault::RequestBody(_)) {
                 Ending::ClientClosed
+            } else if failure.fault == Fault::TooLong {
+                Ending::MaxDuration
             } else {
                 Ending::Error
             };

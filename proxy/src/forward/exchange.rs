@@ -68,6 +68,7 @@ pub async fn exchange<C: AsyncRead + AsyncWrite + Unpin>(
         counts,
         moved: Moved::Yes,
         deadline: Instant::now(),
+        began: Instant::now(),
     };
     match std::future::poll_fn(|cx| run.poll(cx)).await {
         Ok(()) => Ok(run.end()),
@@ -98,6 +99,7 @@ pub(super) struct Run<'a, C> {
     pub(super) download: Download,
     pub(super) moved: Moved,
     deadline: Instant,
+    began: Instant,
 }
 
 impl<C: AsyncRead + AsyncWrite + Unpin> Run<'_, C> {
@@ -119,7 +121,8 @@ impl<C: AsyncRead + AsyncWrite + Unpin> Run<'_, C> {
     fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Fault>> {
         if self.moved == Moved::Yes {
             self.moved = Moved::No;
-            self.deadline = Instant::now() + self.patience();
+            let left = self.limits.longest.saturating_sub(self.began.elapsed());
+            self.deadline = Instant::now() + self.patience().min(left);
         }
         let deadline = self.deadline;
         let timer = self.upstream.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
@@ -140,6 +143,9 @@ impl<C: AsyncRead + AsyncWrite + Unpin> Run<'_, C> {
     }
 
     fn who_is_late(&self) -> Fault {
+        if self.began.elapsed() >= self.limits.longest {
+            return Fault::TooLong;
+        }
         let client_reads = self.upstream.to_client.len() == 0;
         let client_sends = self.upload.is_over() || self.upstream.to_upstream.len() > 0;
         if client_reads && client_sends { Fault::UpstreamTimeout } else { Fault::ClientIdle }

@@ -27,6 +27,8 @@ pub enum Fault {
     Switch,
     /// More interim answers than the limit.
     Interim,
+    /// Longer than one exchange may take.
+    TooLong,
 }
 
 impl Fault {
@@ -36,7 +38,7 @@ impl Fault {
             Fault::RequestBody(error) => error.status(),
             Fault::Connect | Fault::ClientGone => 400,
             Fault::ClientIdle => 408,
-            Fault::UpstreamTimeout => 504,
+            Fault::UpstreamTimeout | Fault::TooLong => 504,
             Fault::UpstreamClosed | Fault::Response(_) | Fault::ResponseBody(_) | Fault::Switch | Fault::Interim => 502,
         }
     }
@@ -52,6 +54,7 @@ impl Fault {
             Fault::UpstreamTimeout => "the upstream did not answer in time",
             Fault::Response(error) => error.text(),
             Fault::Switch => "the upstream switches to a protocol that was not asked for",
+            Fault::TooLong => "the exchange takes longer than any may",
             Fault::Interim => "the upstream sends interim answers without end",
         }
     }

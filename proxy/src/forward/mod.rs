@@ -44,6 +44,8 @@ pub struct Limits {
     pub response_head: Duration,
     /// Without a byte moving in either direction.
     pub idle: Duration,
+    /// The whole of one exchange, however busy.
+    pub longest: Duration,
 }
 
 /// Octets on the wire to and from the upstream, heads and framing included. They count on while an exchange runs, so

@@ -22,6 +22,7 @@ pub(super) fn forward(limits: &Limits, pseudonym: &str) -> forward::Limits {
         interim: limits.interim_answers_max,
         response_head: limits.response_head_timeout,
         idle: limits.body_idle_timeout,
+        longest: limits.tunnel_max_duration,
     }
 }
 

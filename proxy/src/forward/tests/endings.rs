@@ -130,6 +130,26 @@ async fn an_upstream_whose_head_never_ends_gets_no_more_time_for_each_byte() {
 }
 
 #[tokio::test]
+async fn an_exchange_ends_however_busy_it_is() {
+    let brief = Limits { longest: Duration::from_millis(100), ..limits() };
+    let mut world = World::with(brief).await;
+    let (mut origin, _) = world.ask(GET).await;
+    origin.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n").await;
+    let busy = async {
+        while origin.stream.write_all(b"1\r\na\r\n").await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        std::future::pending::<()>().await;
+    };
+    let told = tokio::select! {
+        told = world.client.rest() => told,
+        () = busy => String::new(),
+    };
+    assert!(told.starts_with("HTTP/1.1 200 OK") && !told.ends_with("0\r\n\r\n"), "{told}");
+    assert_eq!(world.gateway.await.unwrap().ends[0].unwrap_err().fault, Fault::TooLong);
+}
+
+#[tokio::test]
 async fn a_client_that_does_not_send_its_body_is_the_one_who_is_late() {
     let brief = Limits { idle: Duration::from_millis(20), ..limits() };
     let mut world = World::with(brief).await;

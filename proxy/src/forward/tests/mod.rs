@@ -38,6 +38,7 @@ fn limits() -> Limits {
         interim: 4,
         response_head: LONG,
         idle: LONG,
+        longest: LONG,
     }
 }
 
