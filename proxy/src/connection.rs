@@ -18,6 +18,7 @@ use crate::conversation::{Conversation, Next};
 use crate::evidence::words::Ending;
 use crate::forward::Counts;
 use crate::http1::{RequestHead, Target, request};
+use crate::identity::Invalid;
 use crate::passage::{self, NameFault, Passage, Refused};
 use crate::peer::Peer;
 use crate::refusal::{After, Body, Form, Refusal};
@@ -44,13 +45,20 @@ pub async fn serve(client: Client, peer: Peer, shared: std::sync::Arc<Shared>, d
                 return conversation.client.farewell(&refusal.response(Form::Text, After::Close, Body::Sent)).await;
             }
         };
+        if !conversation.peer.is_current() {
+            // What was checked in the handshake may be revoked by now; only another handshake can tell.
+            let outdated =
+                Invalid::Certificate("certificates were renewed since this connection was opened".to_owned());
+            let refusal = passage::no_identity(&conversation.peer, &outdated, &shared);
+            return conversation.client.farewell(&refusal.response(Form::Text, After::Close, Body::Sent)).await;
+        }
         let next = match &head.target {
             Target::Connect(_) => return Box::pin(connect(conversation, head, &shared)).await,
             Target::Absolute { .. } => Box::pin(requests::serve(conversation, head, &shared)).await,
         };
         match next {
-            Next::Head(same) => conversation = same,
-            Next::End => return,
+            Next::Head(same) if same.peer.is_current() => conversation = same,
+            Next::Head(_) | Next::End => return,
         }
         patience = shared.limits.keep_alive_timeout;
     }

@@ -11,7 +11,7 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 use crate::client::Client;
 use crate::connection;
 use crate::passage;
-use crate::peer::{Origin, Peer};
+use crate::peer::{Checked, Origin, Peer};
 use crate::refusal::{After, Body, Form};
 use crate::shared::Shared;
 use crate::shutdown::{Drain, Phase};
@@ -55,7 +55,7 @@ impl Listener {
     fn take(&self, stream: TcpStream, address: SocketAddr, shared: &Arc<Shared>, drain: &Drain) {
         // On a dual-stack socket an IPv4 client arrives in IPv6 clothes.
         let address = SocketAddr::new(gatepass_policy::address::unmap(address.ip()), address.port());
-        let peer = Peer { address, listener: Arc::clone(&self.gate.origin), certificate: Ok(None) };
+        let peer = Peer { address, listener: Arc::clone(&self.gate.origin), certificate: Ok(None), checked: None };
         let _ = stream.set_nodelay(true);
         let permit = Arc::clone(&shared.connections).try_acquire_owned();
         let (shared, drain, tls) = (Arc::clone(shared), drain.clone(), self.gate.tls.clone());
@@ -80,12 +80,14 @@ async fn greet(
     let client = match tls {
         None => Client::Plain(stream),
         Some(holder) => {
-            let handshake = tokio_rustls::TlsAcceptor::from(Arc::clone(&holder.current().config)).accept(stream);
+            let under = holder.current();
+            let handshake = tokio_rustls::TlsAcceptor::from(Arc::clone(&under.config)).accept(stream);
             match tokio::time::timeout(shared.limits.tls_handshake_timeout, handshake).await {
                 Err(_) => return passage::handshake_failed(&peer, "the TLS handshake took too long", &shared),
                 Ok(Err(error)) => return passage::handshake_failed(&peer, &error.to_string(), &shared),
                 Ok(Ok(stream)) => {
                     peer.certificate = Subject::of_client(stream.get_ref().1);
+                    peer.checked = Some(Checked { rotating: holder, under });
                     Client::Tls(Box::new(stream))
                 }
             }

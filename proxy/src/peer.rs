@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use gatepass_certs::rotate::{Loaded, Rotating};
 use gatepass_certs::subject::{NoSubject, Subject};
 use gatepass_policy::identity::Identity;
 use jiff::Timestamp;
@@ -25,9 +26,26 @@ pub struct Peer {
     pub listener: Arc<Origin>,
     /// The names in the client certificate, where one was shown and its chain verified; or why they name nobody.
     pub certificate: Result<Option<Subject>, NoSubject>,
+    /// What the certificate was checked against, on a TLS listener.
+    pub checked: Option<Checked>,
+}
+
+/// The trust and the revocation lists that a connection was taken under, and where their successors are found.
+#[derive(Debug)]
+pub struct Checked {
+    /// What a new connection would be taken under.
+    pub rotating: Arc<Rotating>,
+    /// What this one was.
+    pub under: Arc<Loaded>,
 }
 
 impl Peer {
+    /// Whether what was checked when the connection was opened would be checked the same way now. After a reload of
+    /// certificates, authorities or revocation lists it might not be.
+    pub fn is_current(&self) -> bool {
+        self.checked.as_ref().is_none_or(|checked| Arc::ptr_eq(&checked.under, &checked.rotating.current()))
+    }
+
     /// Who asks, by what this connection and this request show.
     pub fn identify(
         &self,

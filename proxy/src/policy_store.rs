@@ -70,6 +70,8 @@ pub enum Reload {
     Unchanged,
     /// The files were refused; nothing changed. Every problem, as printed.
     Refused(Arc<str>),
+    /// The files are refused for what was told before.
+    StillRefused,
 }
 
 /// Holds the snapshot in force.
@@ -135,8 +137,10 @@ impl PolicyStore {
             }
             Err(problems) => {
                 let problems: Arc<str> = problems.into();
-                let since = match &*self.state.borrow() {
-                    State::Stale { since, .. } => *since,
+                let before = self.state();
+                let since = match before {
+                    State::Stale { problems: told, .. } if told == problems => return Reload::StillRefused,
+                    State::Stale { since, .. } => since,
                     State::Current => now,
                 };
                 self.state.send_replace(State::Stale { since, problems: Arc::clone(&problems) });

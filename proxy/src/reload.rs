@@ -41,7 +41,7 @@ pub async fn keep_floor(shared: Arc<Shared>) {
 pub async fn once(shared: &Arc<Shared>, gates: &[Gate]) {
     let now = shared.clock.now();
     match shared.policy.reload(now).await {
-        Reload::Unchanged => {}
+        Reload::Unchanged | Reload::StillRefused => {}
         Reload::Activated(snapshot) => {
             eprintln!(
                 "policy: {} rules of `{}` are in force ({})",

@@ -1,7 +1,8 @@
 //! The reserved host: `http://gatepass.internal/` through the proxy tells a client why *it* was denied.
 //!
-//! It never tells one client about another. Behind a NAT many clients are `anonymous` or one network, so without an
-//! identity of its own a client must know the whole decision id, which only the denied request was given.
+//! It never tells one client about another. Behind a NAT many clients are `anonymous`, so without an identity a
+//! client must know the whole decision id, which only the denied request was given. Clients of one named network are
+//! one workload to the gateway, and may ask as one.
 
 use std::sync::Arc;
 

@@ -80,7 +80,9 @@ impl Startup {
                 return Err(problems.join("\n"));
             }
         };
-        let resolver = match find_servers(&config.dns).await {
+        let found = find_servers(&config.dns).await;
+        let services = found.as_ref().map_or_else(|_| Vec::new(), |dns| services(dns, &config.evidence));
+        let resolver = match found {
             Ok(dns) => Resolver::new(&resolver_settings(&dns, &limits))
                 .map_err(|error| problems.push(format!("error: `dns`: {error}"))),
             Err(problem) => {
@@ -100,7 +102,7 @@ impl Startup {
                 Err(())
             }
         };
-        let floor = floor(&config.floor, services(&config)).map_err(|problem| problems.push(problem));
+        let floor = floor(&config.floor, services).map_err(|problem| problems.push(problem));
         let (Ok(resolver), Ok(evidence), Ok(floor), true) = (resolver, evidence, floor, problems.is_empty()) else {
             return Err(problems.join("\n"));
         };
@@ -205,16 +207,15 @@ fn floor(floor: &gatepass_config::floor::Floor, services: Vec<SocketAddr>) -> Re
 }
 
 /// The name servers and the collector, as far as they are given by address.
-fn services(config: &Config) -> Vec<SocketAddr> {
-    let forwarded = config.dns.forwarders.iter().flat_map(|forwarder| &forwarder.servers);
-    let servers = config.dns.servers.iter().chain(forwarded).filter_map(|server| match server {
+fn services(dns: &dns::Dns, evidence: &gatepass_config::evidence::Evidence) -> Vec<SocketAddr> {
+    let forwarded = dns.forwarders.iter().flat_map(|forwarder| &forwarder.servers);
+    let servers = dns.servers.iter().chain(forwarded).filter_map(|server| match server {
         dns::Server::System => None,
         dns::Server::Plain(address) => Some(*address),
         dns::Server::Tls { port, address, .. } => address.map(|ip| SocketAddr::new(ip, *port)),
         dns::Server::Https { url, address } => address.map(|ip| SocketAddr::new(ip, url.port)),
     });
-    let collector = config
-        .evidence
+    let collector = evidence
         .otlp
         .iter()
         .filter_map(|otlp| otlp.endpoint.value.host.ip().map(|ip| SocketAddr::new(ip, otlp.endpoint.value.port)));

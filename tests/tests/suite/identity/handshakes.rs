@@ -155,6 +155,27 @@ pub(super) fn a_certificate_revoked_while_the_gateway_runs_is_refused_after_a_re
 }
 
 #[test]
+pub(super) fn a_certificate_revoked_meanwhile_asks_nothing_more_on_its_open_connection() {
+    let (setup, _) = revoking(|_| Vec::new());
+    let world = world(setup);
+    let shown = workload(&world.gateway.setup.ca, SHOP);
+    let config = showing(&world.gateway.setup.ca, &shown);
+    let mut kept = world.gateway.mesh(&config).unwrap();
+    assert_eq!(kept.fetch("http://elsewhere.test/", "").unwrap().status, 403);
+    write_list(&world.gateway.setup, &[shown]);
+    world.gateway.signal("HUP");
+    eventually("the new revocation list is in force", || {
+        let entered = world.gateway.mesh(&config).ok().and_then(|mut client| client.connect_with(&world.target(), ""));
+        entered.is_none().then_some(())
+    });
+    let reply = kept.fetch("http://elsewhere.test/", "").expect("the open connection is answered");
+    assert_eq!((reply.status, reply.field("connection").as_deref()), (403, Some("close")), "{}", reply.head);
+    let record = world.gateway.decision(&reply.id());
+    assert_eq!(record["reason"]["code"], "identity_invalid");
+    assert!(kept.rest().is_empty());
+}
+
+#[test]
 pub(super) fn plain_http_on_a_tls_listener_is_refused_and_recorded() {
     let world = world(Setup::new().mesh("required"));
     let mut client = gatepass_tests::Client::plain(world.gateway.address("mesh"));

@@ -19,7 +19,7 @@ async fn read_again(world: &World) -> Reload {
         Reload::Refused(problems) => {
             telling::tell(shared, PolicyResult::Rejected, Some(problems), &shared.policy.current());
         }
-        Reload::Unchanged => {}
+        Reload::Unchanged | Reload::StillRefused => {}
     }
     outcome
 }
