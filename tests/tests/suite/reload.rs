@@ -34,7 +34,7 @@ fn policies(gateway: &Gateway, result: &str) -> usize {
 }
 
 fn wait_for(gateway: &Gateway, result: &str, count: usize) {
-    eventually(&format!("{count} policies {result}"), || (policies(gateway, result) == count).then_some(()));
+    eventually(&format!("{count} policies {result}"), || (policies(gateway, result) >= count).then_some(()));
 }
 
 fn admin(gateway: &Gateway, path: &str) -> Reply {
