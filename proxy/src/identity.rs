@@ -132,7 +132,7 @@ impl Registry {
 
     /// `Basic` with the token as the password, or `Bearer` (RFC 7617, RFC 6750).
     fn token(&self, value: &[u8], now: Timestamp) -> Result<Identity, Invalid> {
-        let unknown = Invalid::Credentials("the credentials are not valid");
+        let unknown = Invalid::Credentials("no token of that name and secret is known");
         let text = std::str::from_utf8(value).map_err(|_| unknown.clone())?;
         let (scheme, rest) = text.trim().split_once(' ').ok_or_else(|| unknown.clone())?;
         let rest = rest.trim();
