@@ -110,9 +110,14 @@ async fn live(gateway: Gateway, watched: Vec<PathBuf>, quick: bool) -> Exit {
         eprintln!("error: signals cannot be received");
         return Exit::Failed;
     };
-    announce(&gateway, quick);
     let debounce = gateway.shared().limits.reload_debounce;
     let mut watch = (!watched.is_empty()).then(|| Watch::on(&watched));
+    if watch.is_some() {
+        // What changed between the first reading and the first look at the directory was seen by neither.
+        reload::once(gateway.shared(), gateway.gates()).await;
+    }
+    // Whoever waits for `ready` may change the bundle from now on, and be noticed.
+    announce(&gateway, quick);
     loop {
         let changed = async {
             match &mut watch {
