@@ -40,10 +40,12 @@ pub struct Checked {
 }
 
 impl Peer {
-    /// Whether what was checked when the connection was opened would be checked the same way now. After a reload of
-    /// certificates, authorities or revocation lists it might not be.
+    /// Whether the client certificate would be checked now as it was when the connection was opened. After a reload of
+    /// certificates, authorities or revocation lists it might not be. Where none was shown, there is nothing to check.
     pub fn is_current(&self) -> bool {
-        self.checked.as_ref().is_none_or(|checked| Arc::ptr_eq(&checked.under, &checked.rotating.current()))
+        let shown = !matches!(self.certificate, Ok(None));
+        let same = |checked: &Checked| Arc::ptr_eq(&checked.under, &checked.rotating.current());
+        !shown || self.checked.as_ref().is_none_or(same)
     }
 
     /// Who asks, by what this connection and this request show.
