@@ -10,7 +10,9 @@ use gatepass_policy::schema::Stage;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::parts::{Destination, Dns, Near, PolicyRef, ReasonText, Request, Rule, ShadowRule, Timings, TlsFacts, Who};
+use super::parts::{
+    Destination, Dns, Near, PolicyRef, ReasonText, Request, Rule, ShadowRule, Timings, TlsFacts, Trace, Who,
+};
 use super::record::{DecisionRecord, SCHEMA};
 use super::spelling;
 use super::text::{IDENTITY_MAX, LIST_MAX, NEAREST_MAX, PATH_MAX, REASON_MAX, Text, clean, malformed_target};
@@ -83,6 +85,13 @@ impl DecisionRecord {
         self
     }
 
+    /// With the span of the request.
+    #[must_use]
+    pub fn with_trace(mut self, trace: Option<Trace>) -> DecisionRecord {
+        self.trace = trace;
+        self
+    }
+
     /// With what the parts took.
     #[must_use]
     pub fn with_timings(mut self, timings: Timings) -> DecisionRecord {
@@ -120,6 +129,7 @@ fn bare(now: Timestamp, effect: Effect, outcome: Outcome, stage: Stage, reason: 
         request: None,
         local: None,
         policy: None,
+        trace: None,
         timings: Timings::default(),
     }
 }

@@ -16,6 +16,10 @@ pub enum Place {
     Time,
     /// The body.
     Body,
+    /// The trace id of the log record.
+    TraceId,
+    /// The span id of the log record.
+    SpanId,
 }
 
 /// The attribute by which a store drops duplicates (a batch is sent again when its answer was lost). It is the id, but
@@ -97,6 +101,8 @@ fields! {
     "policy.bundle" => Attribute("security_rule.ruleset.name"), "The bundle that decided.";
     "policy.digest" => Attribute("security_rule.version"), "The digest of its files.";
     "policy.serial" => Attribute("gatepass.policy.serial"), "Its serial number, where it is signed.";
+    "trace.id" => TraceId, "The trace of the request, where it is traced.";
+    "trace.span" => SpanId, "The span of the request in it.";
     "timings.decide_us" => Attribute("gatepass.timings.decide_us"), "All stages of the decision, in microseconds.";
     "timings.dns_us" => Attribute("gatepass.timings.dns_us"), "The DNS answer, in microseconds.";
     "timings.dial_us" => Attribute("gatepass.timings.dial_us"), "The dial, in microseconds.";

@@ -37,6 +37,8 @@ pub mod fields;
 
 mod writer;
 
+pub mod spool;
+
 mod line;
 
 pub mod otlp;

@@ -155,6 +155,17 @@ impl PolicyRef {
     }
 }
 
+/// The span of a request, as in W3C Trace Context.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Trace {
+    /// The trace, 32 lower-case hexadecimal digits.
+    #[serde(serialize_with = "spelling::hex")]
+    pub id: [u8; 16],
+    /// The SERVER span, 16 lower-case hexadecimal digits.
+    #[serde(serialize_with = "spelling::hex")]
+    pub span: [u8; 8],
+}
+
 /// How long the parts took, in microseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Timings {

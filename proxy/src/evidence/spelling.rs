@@ -31,6 +31,19 @@ pub(super) fn microseconds(time: Timestamp) -> Timestamp {
     Timestamp::from_microsecond(time.as_microsecond()).unwrap_or(time)
 }
 
+pub(super) fn hex<S: Serializer>(bytes: &(impl AsRef<[u8]> + ?Sized), to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(&Hex(bytes.as_ref()))
+}
+
+/// Bytes as lower-case hexadecimal digits.
+pub(super) struct Hex<'a>(pub &'a [u8]);
+
+impl std::fmt::Display for Hex<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
 pub(super) fn effect<S: Serializer>(effect: &Effect, to: S) -> Result<S::Ok, S::Error> {
     to.serialize_str(effect.as_str())
 }

@@ -42,6 +42,8 @@ pub(super) fn log_record(item: &Item) -> LogRecord {
         severity_number: frame.severity.into(),
         severity_text: severity_text(frame.severity).into(),
         body: Some(AnyValue { value: Some(Any::StringValue(frame.body)) }),
+        trace_id: hex(json.pointer("/trace/id")),
+        span_id: hex(json.pointer("/trace/span")),
         attributes: attributes(frame.uid, &json),
         event_name: frame.event_name.into(),
         ..LogRecord::default()
@@ -135,10 +137,17 @@ fn attributes(uid: String, json: &Value) -> Vec<KeyValue> {
         match field.place {
             Place::Attribute(name) => Some(key_value(name, any(value))),
             Place::Seconds(name) => value.as_f64().map(|ms| key_value(name, Any::DoubleValue(ms / 1000.0))),
-            Place::Resource(_) | Place::EventName | Place::Time | Place::Body => None,
+            Place::Resource(_) | Place::EventName | Place::Time | Place::Body | Place::TraceId | Place::SpanId => None,
         }
     });
     std::iter::once(key_value(UID, Any::StringValue(uid))).chain(named).collect()
+}
+
+/// The bytes that hexadecimal digits stand for; none where there are no digits.
+fn hex(text: Option<&Value>) -> Vec<u8> {
+    let text = text.and_then(Value::as_str).unwrap_or_default();
+    let pairs = text.as_bytes().chunks(2).map(|pair| std::str::from_utf8(pair).ok());
+    pairs.map_while(|pair| u8::from_str_radix(pair?, 16).ok()).collect()
 }
 
 /// A JSON value as an OTLP value. Null is a value without one.

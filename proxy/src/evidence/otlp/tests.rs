@@ -169,6 +169,8 @@ fn assert_same(json: &Value, log: &LogRecord, resource: &Value) {
                 assert_eq!(i128::from(log.time_unix_nano), time.as_nanosecond());
             }
             Place::Body => assert_eq!(&plain(log.body.as_ref().unwrap()), value),
+            Place::TraceId => assert_eq!(log.trace_id, [0x0a; 16]),
+            Place::SpanId => assert_eq!(log.span_id, [0xb0; 8]),
         }
     }
     assert_eq!(attributes, json!({}), "attributes that the JSON record does not have");

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::*;
 use crate::evidence::fields::{FIELDS, Place};
-use crate::evidence::parts::Timings;
+use crate::evidence::parts::{Timings, Trace};
 use crate::evidence::words::Outcome;
 
 /// A denial and a close in the exact spelling of the contract.
@@ -61,6 +61,7 @@ pub(crate) fn full() -> DecisionRecord {
     let nearest = [Nearest { rule: rule(), failed: Vec::new() }];
     DecisionRecord::decided(&all_facts(), &decided, &nearest, policy_ref())
         .with_dialled("203.0.113.7:443".parse().unwrap(), "192.0.2.1:40000".parse().unwrap())
+        .with_trace(Some(Trace { id: [0x0a; 16], span: [0xb0; 8] }))
         .with_timings(Timings { decide_us: Some(1), dns_us: Some(2), dial_us: Some(3) })
 }
 

@@ -95,6 +95,8 @@ fn the_records_are_those_of_the_code() {
             Place::EventName => "the event name".to_owned(),
             Place::Time => "the time".to_owned(),
             Place::Body => "the body".to_owned(),
+            Place::TraceId => "the trace id".to_owned(),
+            Place::SpanId => "the span id".to_owned(),
         };
         writeln!(text, "| `{}` | {place} | {} |", field.path, cell(field.doc)).unwrap();
     }
