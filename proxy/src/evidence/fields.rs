@@ -1,6 +1,8 @@
 //! One table from the fields of the JSON records to the attributes of OTLP log records: exporter, tests and
 //! documentation share it.
 
+use serde_json::Value;
+
 /// Where a field stands in an OTLP log record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
@@ -37,6 +39,58 @@ pub struct Field {
     pub doc: &'static str,
 }
 
+/// An attribute that the JSON record does not have, since it follows from what it has: the conventions have a name for it.
+#[derive(Clone, Copy, Debug)]
+pub struct Derived {
+    /// The attribute.
+    pub name: &'static str,
+    /// What it is, where the record has what it follows from.
+    pub value: fn(&Value) -> Option<Value>,
+    /// What it is.
+    pub doc: &'static str,
+}
+
+/// Every one, in the order in which they follow the fields. Only decisions have any.
+pub const DERIVED: &[Derived] = &[
+    Derived {
+        name: "network.transport",
+        value: |json| json.pointer("/client").map(|_| "tcp".into()),
+        doc: "`tcp`, wherever a client is known.",
+    },
+    Derived {
+        name: "network.protocol.name",
+        value: |json| plain_http(json).then(|| "http".into()),
+        doc: "`http` for plain HTTP; what a tunnel carries is not known.",
+    },
+    Derived {
+        name: "url.scheme",
+        value: |json| plain_http(json).then(|| "http".into()),
+        doc: "`http` for plain HTTP.",
+    },
+    Derived {
+        name: "network.peer.port",
+        value: |json| json.pointer("/destination/address").and(json.pointer("/destination/port")).cloned(),
+        doc: "The port that was dialled: the one that was asked for.",
+    },
+    Derived {
+        name: "dns.question.name",
+        value: |json| json.pointer("/dns").and(json.pointer("/destination/host")).cloned(),
+        doc: "The name that was looked up: the one that was asked for.",
+    },
+    Derived {
+        name: "error.type",
+        value: |json| {
+            let carried = json.get("outcome").is_none_or(|outcome| outcome == "admitted");
+            json.pointer("/reason/code").filter(|_| !carried).cloned()
+        },
+        doc: "The reason, where the connection was refused or failed.",
+    },
+];
+
+fn plain_http(json: &Value) -> bool {
+    json.pointer("/request/protocol").is_some_and(|protocol| protocol == "http")
+}
+
 macro_rules! fields {
     ($($path:literal => $place:ident $(($name:literal))?, $doc:literal;)*) => {
         /// Every field, in the order of the records.
@@ -46,7 +100,7 @@ macro_rules! fields {
 
 fields! {
     "schema" => Attribute("gatepass.schema"), "The version of the record's form.";
-    "kind" => EventName, "`decision`, `close` or `policy`.";
+    "kind" => EventName, "`decision`, `close`, `policy`, `checkpoint` or `gap`.";
     "id" => Attribute("gatepass.decision.id"), "UUIDv7, the same on a decision and its close.";
     "sequence" => Attribute("gatepass.evidence.sequence"), "Per gateway, without holes.";
     "time" => Time, "The moment, UTC, at most microseconds.";
@@ -101,6 +155,13 @@ fields! {
     "policy.bundle" => Attribute("security_rule.ruleset.name"), "The bundle that decided.";
     "policy.digest" => Attribute("security_rule.version"), "The digest of its files.";
     "policy.serial" => Attribute("gatepass.policy.serial"), "Its serial number, where it is signed.";
+    "checkpoint.size" => Attribute("gatepass.checkpoint.size"), "How many records a checkpoint signs.";
+    "checkpoint.root" => Attribute("gatepass.checkpoint.root"), "Their Merkle root, in base64.";
+    "checkpoint.note" => Attribute("gatepass.checkpoint.note"), "The signed note.";
+    "gap.cause" => Attribute("gatepass.gap.cause"), "`dropped` to make room, or `torn` by the death of the gateway.";
+    "gap.first" => Attribute("gatepass.gap.first"), "The first record that is missing.";
+    "gap.last" => Attribute("gatepass.gap.last"), "The last record that is missing.";
+    "gap.bytes" => Attribute("gatepass.gap.bytes"), "How many bytes are missing.";
     "trace.id" => TraceId, "The trace of the request, where it is traced.";
     "trace.span" => SpanId, "The span of the request in it.";
     "timings.decide_us" => Attribute("gatepass.timings.decide_us"), "All stages of the decision, in microseconds.";

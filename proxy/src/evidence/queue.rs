@@ -43,6 +43,19 @@ pub(super) enum Item {
     Policy(Box<PolicyRecord>),
 }
 
+impl Item {
+    /// As it is written to standard output.
+    pub fn json(&self) -> serde_json::Value {
+        // Serialising a record cannot fail: string keys, no errors of our own.
+        match self {
+            Item::Decision(record) => serde_json::to_value(&**record),
+            Item::Close(record, _) => serde_json::to_value(record),
+            Item::Policy(record) => serde_json::to_value(record),
+        }
+        .unwrap_or_default()
+    }
+}
+
 /// A record and the room it takes until it is out of the gateway.
 #[derive(Debug)]
 pub(super) struct Entry {

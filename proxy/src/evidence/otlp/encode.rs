@@ -1,127 +1,111 @@
-//! A record as an OTLP log record, by the table in [`fields`](crate::evidence::fields).
+//! A record's JSON as an OTLP log record, by the table in [`fields`](crate::evidence::fields).
+//!
+//! This is the form that everything else is held to: the bytes in the spool are those of this message, and an export or
+//! what a collector kept is brought to this form before its leaf hash is compared.
 
-use gatepass_policy::decision::Effect;
 use jiff::Timestamp;
-use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value as Any;
-use opentelemetry_proto::tonic::common::v1::{AnyValue, ArrayValue, InstrumentationScope, KeyValue, KeyValueList};
-use opentelemetry_proto::tonic::logs::v1::{LogRecord, ResourceLogs, ScopeLogs, SeverityNumber};
-use opentelemetry_proto::tonic::resource::v1::Resource;
+use opentelemetry_proto::tonic::common::v1::{AnyValue, ArrayValue, KeyValue, KeyValueList};
+use opentelemetry_proto::tonic::logs::v1::{LogRecord, SeverityNumber};
 use serde_json::Value;
 
-use crate::evidence::fields::{FIELDS, Place, UID};
-use crate::evidence::queue::Item;
-use crate::evidence::record::{CloseRecord, DecisionRecord, PolicyRecord};
-use crate::evidence::spelling::microseconds;
-use crate::evidence::words::{Ending, Outcome, PolicyResult};
+use crate::evidence::fields::{DERIVED, FIELDS, Place, UID};
 
-/// The conventions that the attributes' names follow.
-const SCHEMA_URL: &str = "https://opentelemetry.io/schemas/1.44.0";
-
-/// What OTLP wants beside the fields.
-struct Frame {
-    uid: String,
-    event_name: &'static str,
-    severity: SeverityNumber,
-    body: String,
-    time: Timestamp,
-}
-
-pub(super) fn log_record(item: &Item) -> LogRecord {
-    // Serialising a record cannot fail (string keys, no custom errors); an empty object would only lose attributes.
-    let (json, frame) = match item {
-        Item::Decision(record) => (serde_json::to_value(&**record), of_decision(record)),
-        Item::Close(record, _) => (serde_json::to_value(record), of_close(record)),
-        Item::Policy(record) => (serde_json::to_value(record), of_policy(record)),
-    };
-    let json = json.unwrap_or_default();
-    let nanoseconds = u64::try_from(microseconds(frame.time).as_nanosecond()).unwrap_or(0);
-    LogRecord {
+/// The log record of a record's JSON; `None` where that is not the JSON of a record.
+pub fn log_record(json: &Value) -> Option<LogRecord> {
+    let kind = Kind::of(json)?;
+    let time: Timestamp = text(json, "/time")?.parse().ok()?;
+    let nanoseconds = u64::try_from(time.as_nanosecond()).unwrap_or(0);
+    let severity = kind.severity(json);
+    Some(LogRecord {
         time_unix_nano: nanoseconds,
         observed_time_unix_nano: nanoseconds,
-        severity_number: frame.severity.into(),
-        severity_text: severity_text(frame.severity).into(),
-        body: Some(AnyValue { value: Some(Any::StringValue(frame.body)) }),
+        severity_number: severity.into(),
+        severity_text: severity_text(severity).into(),
+        body: Some(AnyValue { value: Some(Any::StringValue(kind.body(json))) }),
         trace_id: hex(json.pointer("/trace/id")),
         span_id: hex(json.pointer("/trace/span")),
-        attributes: attributes(frame.uid, &json),
-        event_name: frame.event_name.into(),
+        attributes: attributes(kind.uid(json)?, json),
+        event_name: kind.event_name(json).into(),
         ..LogRecord::default()
-    }
+    })
 }
 
-/// Who sends: the same on every request.
-pub(super) fn resource(gateway: &str) -> Resource {
-    let mut attributes = vec![
-        text_attribute("service.name", "gatepass"),
-        text_attribute("service.version", env!("CARGO_PKG_VERSION")),
-        text_attribute("service.instance.id", gateway),
-    ];
-    // Linux tells the host's name here; without it the attribute is left out.
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    if !host.trim().is_empty() {
-        attributes.push(text_attribute("host.name", host.trim()));
-    }
-    Resource { attributes, ..Resource::default() }
+/// The kinds of records, each with what OTLP wants beside the fields.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Decision,
+    Close,
+    Policy,
+    Checkpoint,
+    Gap,
 }
 
-pub(super) fn request(resource: &Resource, log_records: Vec<LogRecord>) -> ExportLogsServiceRequest {
-    let scope = InstrumentationScope {
-        name: "gatepass.decision".into(),
-        version: env!("CARGO_PKG_VERSION").into(),
-        ..InstrumentationScope::default()
-    };
-    let scope_logs = vec![ScopeLogs { scope: Some(scope), log_records, schema_url: SCHEMA_URL.into() }];
-    let resource = Some(resource.clone());
-    ExportLogsServiceRequest {
-        resource_logs: vec![ResourceLogs { resource, scope_logs, schema_url: SCHEMA_URL.into() }],
+impl Kind {
+    fn of(json: &Value) -> Option<Kind> {
+        Some(match text(json, "/kind")? {
+            "decision" => Kind::Decision,
+            "close" => Kind::Close,
+            "policy" => Kind::Policy,
+            "checkpoint" => Kind::Checkpoint,
+            "gap" => Kind::Gap,
+            _ => return None,
+        })
     }
-}
 
-fn of_decision(record: &DecisionRecord) -> Frame {
-    let severity = match (record.effect, record.outcome) {
-        (Effect::Allow, Outcome::Admitted) => SeverityNumber::Info,
-        (Effect::Allow, Outcome::Failed | Outcome::Refused) | (Effect::Deny, _) => SeverityNumber::Warn,
-    };
-    Frame {
-        uid: record.id.to_string(),
-        event_name: "gatepass.decision",
-        severity,
-        body: record.reason.text.as_str().to_owned(),
-        time: record.time,
+    fn uid(self, json: &Value) -> Option<String> {
+        let id = text(json, "/id")?;
+        Some(match self {
+            Kind::Close => format!("{id}/close"),
+            Kind::Decision | Kind::Policy | Kind::Checkpoint | Kind::Gap => id.to_owned(),
+        })
     }
-}
 
-fn of_close(record: &CloseRecord) -> Frame {
-    let severity = match record.ending {
-        Ending::ClientClosed | Ending::UpstreamClosed | Ending::Idle | Ending::MaxDuration | Ending::Drained => {
-            SeverityNumber::Info
+    fn event_name(self, json: &Value) -> &'static str {
+        match self {
+            Kind::Decision => "gatepass.decision",
+            Kind::Close => "gatepass.connection.closed",
+            Kind::Policy if text(json, "/result") == Some("activated") => "gatepass.policy.activated",
+            Kind::Policy => "gatepass.policy.rejected",
+            Kind::Checkpoint => "gatepass.evidence.checkpoint",
+            Kind::Gap => "gatepass.evidence.gap",
         }
-        Ending::Expired | Ending::PolicyChanged | Ending::GrantEnded | Ending::ModeChanged | Ending::Limit => {
-            SeverityNumber::Warn
+    }
+
+    fn severity(self, json: &Value) -> SeverityNumber {
+        match self {
+            Kind::Decision if text(json, "/outcome") == Some("admitted") => SeverityNumber::Info,
+            Kind::Decision | Kind::Gap => SeverityNumber::Warn,
+            Kind::Close => match text(json, "/ending") {
+                Some("client_closed" | "upstream_closed" | "idle" | "max_duration" | "drained") => SeverityNumber::Info,
+                Some("error") => SeverityNumber::Error,
+                Some(_) | None => SeverityNumber::Warn,
+            },
+            Kind::Policy if text(json, "/result") == Some("activated") => SeverityNumber::Info,
+            Kind::Policy => SeverityNumber::Error,
+            Kind::Checkpoint => SeverityNumber::Info,
         }
-        Ending::Error => SeverityNumber::Error,
-    };
-    let body = format!("the connection ended: {}", record.ending.as_str());
-    Frame {
-        uid: format!("{}/close", record.id),
-        event_name: "gatepass.connection.closed",
-        severity,
-        body,
-        time: record.time,
+    }
+
+    fn body(self, json: &Value) -> String {
+        let word = |path| text(json, path).unwrap_or_default();
+        match self {
+            Kind::Decision => word("/reason/text").to_owned(),
+            Kind::Close => format!("the connection ended: {}", word("/ending")),
+            Kind::Policy => {
+                format!("the policy {} {} was {}", word("/policy/bundle"), word("/policy/digest"), word("/result"))
+            }
+            Kind::Checkpoint => "the records so far are signed".to_owned(),
+            Kind::Gap => "records are missing here".to_owned(),
+        }
     }
 }
 
-fn of_policy(record: &PolicyRecord) -> Frame {
-    let (event_name, severity) = match record.result {
-        PolicyResult::Activated => ("gatepass.policy.activated", SeverityNumber::Info),
-        PolicyResult::Rejected => ("gatepass.policy.rejected", SeverityNumber::Error),
-    };
-    let body = format!("the policy {} {} was {}", record.policy.bundle, record.policy.digest, record.result.as_str());
-    Frame { uid: record.id.to_string(), event_name, severity, body, time: record.time }
+fn text<'j>(json: &'j Value, pointer: &str) -> Option<&'j str> {
+    json.pointer(pointer)?.as_str()
 }
 
-fn severity_text(severity: SeverityNumber) -> &'static str {
+pub(in crate::evidence) fn severity_text(severity: SeverityNumber) -> &'static str {
     match severity {
         SeverityNumber::Info => "INFO",
         SeverityNumber::Warn => "WARN",
@@ -130,7 +114,7 @@ fn severity_text(severity: SeverityNumber) -> &'static str {
     }
 }
 
-/// The attributes of a record: its own key, then the fields in the order of the table.
+/// The attributes of a record: its own key, then the fields in the order of the table, then what follows from them.
 fn attributes(uid: String, json: &Value) -> Vec<KeyValue> {
     let named = FIELDS.iter().filter_map(|field| {
         let value = field.path.split('.').try_fold(json, |value, key| value.get(key))?;
@@ -140,7 +124,8 @@ fn attributes(uid: String, json: &Value) -> Vec<KeyValue> {
             Place::Resource(_) | Place::EventName | Place::Time | Place::Body | Place::TraceId | Place::SpanId => None,
         }
     });
-    std::iter::once(key_value(UID, Any::StringValue(uid))).chain(named).collect()
+    let derived = DERIVED.iter().filter_map(|derived| Some(key_value(derived.name, any(&(derived.value)(json)?))));
+    std::iter::once(key_value(UID, Any::StringValue(uid))).chain(named).chain(derived).collect()
 }
 
 /// The bytes that hexadecimal digits stand for; none where there are no digits.
@@ -178,8 +163,4 @@ fn optional(value: &Value) -> AnyValue {
 
 fn key_value(key: &str, value: Any) -> KeyValue {
     KeyValue { key: key.into(), value: Some(AnyValue { value: Some(value) }), ..KeyValue::default() }
-}
-
-fn text_attribute(key: &str, value: &str) -> KeyValue {
-    key_value(key, Any::StringValue(value.into()))
 }

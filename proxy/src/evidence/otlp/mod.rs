@@ -19,7 +19,9 @@ use client::Client;
 
 mod client;
 
-mod encode;
+pub mod encode;
+
+mod request;
 
 pub use client::EndpointError;
 
@@ -66,7 +68,7 @@ pub(super) fn start(settings: Settings, shared: &Shared, limits: Limits) -> Resu
     let (to, from) = mpsc::channel(places.min(tokio::sync::Semaphore::MAX_PERMITS));
     let sender = Sender {
         client,
-        resource: encode::resource(shared.gateway.as_str()),
+        resource: request::resource(shared.gateway.as_str()),
         queue: shared.queue.clone(),
         metrics: shared.metrics.clone(),
         limits,
@@ -88,13 +90,13 @@ impl Sender {
     async fn run(mut self, mut from: mpsc::Receiver<Entry>) {
         let mut entries = Vec::with_capacity(BATCH_RECORDS);
         while from.recv_many(&mut entries, BATCH_RECORDS).await > 0 {
-            let mut waiting = entries.drain(..).map(|entry| (encode::log_record(&entry.item), entry.room)).peekable();
+            let mut waiting = entries.drain(..).map(|entry| (log_record(&entry.item), entry.room)).peekable();
             while waiting.peek().is_some() {
                 let mut batch = Batch::default();
                 while let Some(next) = waiting.next_if(|(record, _)| batch.has_room_for(record)) {
                     batch.add(next);
                 }
-                let request = encode::request(&self.resource, batch.records);
+                let request = request::request(&self.resource, batch.records);
                 self.export(&request, batch.rooms).await;
             }
         }
@@ -147,6 +149,10 @@ impl Sender {
         }
         self.metrics.evidence_exported.increment(exported);
     }
+}
+
+fn log_record(item: &super::queue::Item) -> LogRecord {
+    encode::log_record(&item.json()).unwrap_or_default()
 }
 
 #[derive(Default)]

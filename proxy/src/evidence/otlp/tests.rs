@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpSocket};
 
 use super::*;
-use crate::evidence::fields::{FIELDS, Place, UID};
+use crate::evidence::fields::{DERIVED, FIELDS, Place, UID};
 use crate::evidence::tests::shape::full;
 use crate::evidence::tests::{Pipe, PipeState, denied, facts, limits};
 use crate::evidence::words::Ending;
@@ -172,6 +172,10 @@ fn assert_same(json: &Value, log: &LogRecord, resource: &Value) {
             Place::TraceId => assert_eq!(log.trace_id, [0x0a; 16]),
             Place::SpanId => assert_eq!(log.span_id, [0xb0; 8]),
         }
+    }
+    for derived in DERIVED {
+        let there = attributes.as_object_mut().unwrap().remove(derived.name);
+        assert_eq!(there, (derived.value)(json), "{}", derived.name);
     }
     assert_eq!(attributes, json!({}), "attributes that the JSON record does not have");
 }

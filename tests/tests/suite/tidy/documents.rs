@@ -4,7 +4,7 @@
 
 use std::fmt::Write as _;
 
-use gatepass::evidence::fields::{FIELDS, Place};
+use gatepass::evidence::fields::{DERIVED, FIELDS, Place};
 use gatepass::evidence::words::{Ending, Outcome};
 use gatepass::metrics::{Kind, METRICS};
 use gatepass_config::limits::TABLE;
@@ -99,6 +99,10 @@ fn the_records_are_those_of_the_code() {
             Place::SpanId => "the span id".to_owned(),
         };
         writeln!(text, "| `{}` | {place} | {} |", field.path, cell(field.doc)).unwrap();
+    }
+    text.push_str("\nA collector also gets what follows from these:\n\n| attribute | what |\n|---|---|\n");
+    for derived in DERIVED {
+        writeln!(text, "| `{}` | {} |", derived.name, cell(derived.doc)).unwrap();
     }
     text.push_str("\n## Reasons\n\n| code | what |\n|---|---|\n");
     for reason in Reason::ALL {
