@@ -39,9 +39,11 @@ mod writer;
 
 pub mod spool;
 
-mod line;
+pub mod line;
 
 pub mod otlp;
+
+pub mod questions;
 
 pub use queue::Unavailable;
 pub use record::{CloseRecord, DecisionRecord, PolicyRecord};
@@ -273,7 +275,7 @@ impl Shared {
     /// Who and where, for the readable line of a close.
     fn label(&self, record: &DecisionRecord) -> Option<Box<str>> {
         let allowed = self.labels && record.effect == Effect::Allow;
-        allowed.then(|| line::who_and_where(record).into())
+        allowed.then(|| line::label(record).into())
     }
 }
 

@@ -44,6 +44,14 @@ pub(super) enum Item {
 }
 
 impl Item {
+    /// Who and where, for the readable line of a close.
+    pub fn label(&self) -> Option<&str> {
+        match self {
+            Item::Close(_, label) => label.as_deref(),
+            Item::Decision(_) | Item::Policy(_) => None,
+        }
+    }
+
     /// As it is written to standard output.
     pub fn json(&self) -> serde_json::Value {
         // Serialising a record cannot fail: string keys, no errors of our own.

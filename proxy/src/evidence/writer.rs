@@ -161,7 +161,7 @@ pub(super) fn alarm(what: &str) {
 
 fn render(item: &Item, format: Format, into: &mut Vec<u8>) {
     match format {
-        Format::Text(colour) => line::write(item, colour, into),
+        Format::Text(colour) => line::write(&item.json(), item.label(), colour, into),
         Format::Json => {
             // Records have string keys only and Vec takes every byte: nothing here can fail.
             let _ = match item {
