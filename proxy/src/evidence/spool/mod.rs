@@ -15,3 +15,5 @@ pub mod segment;
 pub mod directory;
 
 pub mod follow;
+
+pub mod erase;
