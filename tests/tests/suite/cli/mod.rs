@@ -70,19 +70,19 @@ fn bundle(web: &str) -> Scratch {
 }
 
 /// What a command said, and how it ended.
-struct Told {
-    code: i32,
-    out: String,
-    err: String,
+pub struct Told {
+    pub code: i32,
+    pub out: String,
+    pub err: String,
 }
 
 impl Told {
-    fn json(&self) -> serde_json::Value {
+    pub fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.out).unwrap()
     }
 }
 
-fn run(scratch: &Scratch, arguments: &[&str]) -> Told {
+pub fn run(scratch: &Scratch, arguments: &[&str]) -> Told {
     let Output { status, stdout, stderr } =
         Command::new(binary()).args(arguments).current_dir(scratch.path()).output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
@@ -94,10 +94,10 @@ fn what_is_not_built_is_absent_from_help_and_refused() {
     let scratch = Scratch::new();
     let help = run(&scratch, &["--help"]);
     assert_eq!(help.code, 0);
-    for command in ["serve", "check", "explain", "why", "certs"] {
+    for command in ["serve", "check", "explain", "why", "evidence", "certs"] {
         assert!(help.out.contains(&format!("\n  {command} ")), "{}", help.out);
     }
-    for command in ["test", "diff", "reach", "replay", "suggest", "bundle", "grant", "evidence", "agent", "doctor"] {
+    for command in ["test", "diff", "reach", "replay", "suggest", "bundle", "grant", "agent", "doctor"] {
         assert!(!help.out.contains(&format!("\n  {command} ")), "{}", help.out);
         assert_eq!(run(&scratch, &[command]).code, 2, "{command}");
     }
