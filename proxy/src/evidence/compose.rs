@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::parts::{
     Destination, Dns, Near, PolicyRef, ReasonText, Request, Rule, ShadowRule, Timings, TlsFacts, Trace, Who,
 };
-use super::record::{DecisionRecord, SCHEMA};
+use super::record::{DecisionRecord, SCHEMA, Sequence};
 use super::spelling;
 use super::text::{IDENTITY_MAX, LIST_MAX, NEAREST_MAX, PATH_MAX, REASON_MAX, Text, clean, malformed_target};
 use super::words::{ClassesFrom, FloorMark, Mode, Outcome};
@@ -106,7 +106,7 @@ fn bare(now: Timestamp, effect: Effect, outcome: Outcome, stage: Stage, reason: 
         schema: SCHEMA,
         kind: "decision",
         id: Uuid::nil(),
-        sequence: 0,
+        sequence: Sequence::default(),
         time: now,
         gateway: Text::name(""),
         floor: None,

@@ -6,9 +6,9 @@ use gatepass_policy::decision::{Effect, Reason};
 use jiff::Timestamp;
 
 use super::queue::Item;
-use super::record::{CloseRecord, DecisionRecord, PolicyRecord};
+use super::record::{CloseRecord, DecisionRecord, GapRecord, PolicyRecord};
 use super::words::{Outcome, PolicyResult};
-use super::writer::Colour;
+use super::stdout::Colour;
 
 const GREEN: &str = "\x1b[32m";
 const RED: &str = "\x1b[31m";
@@ -21,6 +21,9 @@ pub(super) fn write(item: &Item, colour: Colour, into: &mut Vec<u8>) {
         Item::Decision(record) => decision(record, colour, into),
         Item::Close(record, label) => close(record, label.as_deref(), colour, into),
         Item::Policy(record) => policy(record, colour, into),
+        // Every second one of these, and nobody reads them here.
+        Item::Checkpoint(_) => {}
+        Item::Gap(record) => gap(record, colour, into),
     }
 }
 
@@ -97,6 +100,15 @@ fn policy(record: &PolicyRecord, colour: Colour, into: &mut Vec<u8>) {
         what.push_str(&format!(": {error}"));
     }
     put(into, record.time, "POLICY", paint, colour, &what, None);
+}
+
+fn gap(record: &GapRecord, colour: Colour, into: &mut Vec<u8>) {
+    let gap = record.gap;
+    let what = match (gap.first, gap.last, gap.bytes) {
+        (Some(first), Some(last), _) => format!("records {first} to {last} are missing: {}", gap.cause.as_str()),
+        (_, _, bytes) => format!("{} bytes are missing: {}", bytes.unwrap_or(0), gap.cause.as_str()),
+    };
+    put(into, record.time, "GAP", RED, colour, &what, None);
 }
 
 fn put(

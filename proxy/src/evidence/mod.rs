@@ -5,14 +5,15 @@
 //! a record is out of the gateway (written to standard output and taken by the collector, as far as configured), so an
 //! outage fills the queue and then refuses connections: nothing is ever lost to make way.
 
+use std::io::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
 use gatepass_policy::decision::Effect;
 use jiff::Timestamp;
-use tokio::sync::OwnedSemaphorePermit;
 use uuid::Uuid;
 
+use crate::clock::Clock;
 use crate::metrics::Metrics;
 
 pub mod record;
@@ -29,28 +30,39 @@ mod compose;
 
 mod reservation;
 
+mod room;
+
 mod queue;
+
+mod wire;
+
+mod encode;
 
 pub mod recent;
 
 pub mod fields;
 
-mod writer;
+mod stdout;
 
 pub mod spool;
+
+pub mod log;
 
 mod line;
 
 pub mod otlp;
 
-pub use queue::Unavailable;
+pub use queue::{Durability, Unavailable};
 pub use record::{CloseRecord, DecisionRecord, PolicyRecord};
 pub use reservation::{Admission, Close, Counters, Reservation};
-pub use writer::{Colour, Format, Output};
+pub use room::Full;
+pub use stdout::{Colour, Format, Output};
 
 use parts::PolicyRef;
-use queue::{Item, Queue};
+use encode::Encoded;
+use queue::{Entry, Item, Queue};
 use recent::Recent;
+use room::{Room, Space};
 use text::{REASON_MAX, Text};
 use words::{FloorMark, PolicyResult};
 
@@ -63,6 +75,10 @@ pub struct Settings {
     pub gateway: Arc<str>,
     /// Marks every record, where the gateway's address floor is not the one for production.
     pub floor: Option<FloorMark>,
+    /// Wall-clock time.
+    pub clock: Clock,
+    /// Where records are kept.
+    pub spool: spool::Settings,
     /// Standard output, if records go there.
     pub output: Option<Output>,
     /// The collector, if records go there.
@@ -75,7 +91,7 @@ pub struct Settings {
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// Records that may wait, those that live connections will still write included: at least twice the connections.
-    /// A record takes about 2 KiB while it waits, at worst about 16.
+    /// A record takes about 2 KiB while it waits, at worst about 64.
     pub queue: u32,
     /// Decisions kept in memory to answer why.
     pub recent: usize,
@@ -85,6 +101,20 @@ pub struct Limits {
     pub retry_longest: Duration,
     /// How long one export may take.
     pub export_timeout: Duration,
+    /// How long an admission waits for its record to stand.
+    pub commit_timeout: Duration,
+    /// How often the spool is brought to the disk.
+    pub sync_interval: Duration,
+    /// Bytes that may wait for the disk.
+    pub unsynced_bytes: usize,
+    /// Bytes of one segment.
+    pub segment_bytes: u64,
+    /// How long a segment is written.
+    pub segment_age: Duration,
+    /// How often the log is signed, if there is anything new in it.
+    pub checkpoint_interval: Duration,
+    /// Records after which it is signed in any case.
+    pub checkpoint_records: u64,
 }
 
 impl Default for Limits {
@@ -95,6 +125,13 @@ impl Default for Limits {
             retry_first: Duration::from_millis(50),
             retry_longest: Duration::from_secs(30),
             export_timeout: Duration::from_secs(10),
+            commit_timeout: Duration::from_secs(5),
+            sync_interval: Duration::from_millis(200),
+            unsynced_bytes: 64 << 20,
+            segment_bytes: 16 << 20,
+            segment_age: Duration::from_secs(600),
+            checkpoint_interval: Duration::from_secs(1),
+            checkpoint_records: 512,
         }
     }
 }
@@ -110,6 +147,9 @@ pub(crate) struct Shared {
     metrics: Arc<Metrics>,
     /// Whether closes carry who and where, for the readable line.
     labels: bool,
+    /// How durable an admission is at least.
+    durability: Durability,
+    commit_timeout: Duration,
 }
 
 /// The handle that connections use. Cheap to clone.
@@ -133,35 +173,43 @@ pub enum StartError {
     /// The collector's address cannot be used.
     #[error(transparent)]
     Otlp(#[from] otlp::EndpointError),
+    /// The spool cannot be used.
+    #[error(transparent)]
+    Spool(#[from] spool::SpoolError),
     /// The writer's thread could not be started.
     #[error("the evidence writer could not be started: {0}")]
     Thread(std::io::Error),
 }
 
 impl Evidence {
-    /// Start the writer, a thread of its own, and the exporter, a task of the current tokio runtime.
+    /// Open the spool, and start the writer, a thread of its own, and the exporter, a task of the current tokio runtime.
     pub fn start(settings: Settings, metrics: Arc<Metrics>) -> Result<Evidence, StartError> {
+        let Settings { gateway, floor, clock, spool, output, otlp, limits } = settings;
+        let space = Arc::new(Space::new(spool.max_size, spool.full));
         let shared = Arc::new(Shared {
-            gateway: Text::name(&settings.gateway),
-            floor: settings.floor,
-            queue: Arc::new(Queue::new(settings.limits.queue)),
+            gateway: Text::name(&gateway),
+            floor,
+            queue: Arc::new(Queue::new(limits.queue, Arc::clone(&space))),
             own: Arc::new(tokio::sync::Semaphore::new(usize::try_from(OWN_ROOM).unwrap_or(usize::MAX))),
-            recent: Recent::new(settings.limits.recent),
+            recent: Recent::new(limits.recent),
             metrics,
-            labels: settings.output.as_ref().is_some_and(Output::is_text),
+            labels: output.as_ref().is_some_and(Output::is_text),
+            durability: spool.durability,
+            commit_timeout: limits.commit_timeout,
         });
-        shared.metrics.evidence_queue_limit.set(f64::from(settings.limits.queue));
-        let exporter = match settings.otlp {
-            Some(otlp) => Some(otlp::start(otlp, &shared, settings.limits)?),
+        shared.metrics.evidence_queue_limit.set(f64::from(limits.queue));
+        let lines = match output {
+            Some(output) => Some(stdout::start(output, &shared.queue, limits).map_err(StartError::Thread)?),
             None => None,
         };
-        writer::start(&shared, settings.output, exporter, settings.limits).map_err(StartError::Thread)?;
+        let signature = spool::Signature { gateway: shared.gateway.clone(), floor, clock };
+        spool::start(&spool, signature, &shared, lines, limits)?;
         Ok(Evidence { shared })
     }
 
     /// Take room for one decision and its close, before anything leaves the gateway.
     pub fn reserve(&self) -> Result<Reservation, Unavailable> {
-        match self.shared.queue.reserve(2) {
+        match self.shared.queue.reserve() {
             Ok(room) => Ok(Reservation::new(self.shared.clone(), room)),
             Err(unavailable) => {
                 self.shared.metrics.evidence_unavailable.increment(1);
@@ -172,8 +220,7 @@ impl Evidence {
 
     /// Whether a reservation would be given now, for `/ready`.
     pub fn available(&self) -> Result<(), Unavailable> {
-        self.shared.queue.available()?;
-        if self.shared.queue.used() + 2 > self.shared.queue.capacity() { Err(Unavailable::Full) } else { Ok(()) }
+        self.shared.queue.has_room()
     }
 
     /// Record that a policy was activated, or that a reload was rejected; `policy` is the one that holds from now on.
@@ -185,7 +232,7 @@ impl Evidence {
         policy: PolicyRef,
     ) -> Result<(), Unavailable> {
         let room = self.shared.own.clone().try_acquire_owned().map_err(|_| Unavailable::Full)?;
-        let mut record = PolicyRecord {
+        let record = PolicyRecord {
             schema: record::SCHEMA,
             kind: "policy",
             id: Uuid::now_v7(),
@@ -197,10 +244,10 @@ impl Evidence {
             error: error.map(|error| Text::new(error, REASON_MAX)),
             policy,
         };
-        self.shared.queue.push(room, |sequence| {
-            record.sequence = sequence;
-            Item::Policy(Box::new(record))
-        })
+        let item = Item::Policy(Box::new(record));
+        let encoded = Encoded::of(&item, self.shared.queue.buffer());
+        let (room, durability) = (Room::own(room), Durability::Interval);
+        self.shared.queue.push(Entry { item, encoded, room, durability, waiter: None })
     }
 
     /// Bring the gauge of the queue up to date, before metrics are rendered.
@@ -238,36 +285,32 @@ impl Drop for Shared {
     }
 }
 
+/// Twice as long, up to the longest.
+fn next_pause(pause: Duration, longest: Duration) -> Duration {
+    pause.saturating_mul(2).min(longest)
+}
+
+/// Tell the operator. Standard error may be closed, and then there is nobody to tell.
+fn alarm(what: &str) {
+    let _ = writeln!(std::io::stderr(), "gatepass: {what}");
+}
+
 impl Shared {
-    /// Stamp, queue and remember a decision; the record comes back where it could not be queued.
-    fn decide(
-        &self,
-        id: Uuid,
-        record: DecisionRecord,
-        room: OwnedSemaphorePermit,
-    ) -> Result<Arc<DecisionRecord>, (Unavailable, Arc<DecisionRecord>)> {
-        let mut record = Arc::new(DecisionRecord { id, gateway: self.gateway.clone(), floor: self.floor, ..record });
-        let pushed = self.queue.push(room, |sequence| {
-            // Nobody else holds it yet, so nothing is copied.
-            Arc::make_mut(&mut record).sequence = sequence;
-            Item::Decision(record.clone())
-        });
-        match pushed {
-            Ok(()) => {
-                self.metrics.decided(&record);
-                self.recent.remember(record.clone());
-                Ok(record)
-            }
-            Err(unavailable) => Err((unavailable, record)),
-        }
+    /// Put on a decision what every record of this gateway has.
+    fn stamp(&self, id: Uuid, record: &mut Arc<DecisionRecord>) {
+        // Nobody else holds it yet, so nothing is copied.
+        let stamped = Arc::make_mut(record);
+        stamped.id = id;
+        stamped.gateway = self.gateway.clone();
+        stamped.floor = self.floor;
     }
 
-    /// As [`Shared::decide`], where the answer does not hang on it.
-    fn refused(&self, id: Uuid, record: DecisionRecord, room: OwnedSemaphorePermit) -> Arc<DecisionRecord> {
-        self.decide(id, record, room).unwrap_or_else(|(_, record)| {
-            self.metrics.evidence_lost.increment(1);
-            record
-        })
+    /// The stronger of what is configured and what is demanded.
+    fn durability(&self, demanded: Durability) -> Durability {
+        match (self.durability, demanded) {
+            (Durability::Interval, Durability::Interval) => Durability::Interval,
+            (Durability::Synced, _) | (_, Durability::Synced) => Durability::Synced,
+        }
     }
 
     /// Who and where, for the readable line of a close.
