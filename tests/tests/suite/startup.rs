@@ -68,8 +68,6 @@ fn what_is_not_built_yet_is_never_read_over() {
     for (section, what) in [
         ("state: {store: embedded}", "state"),
         ("observe: {until: \"2099-01-01T00:00:00Z\"}", "observe"),
-        ("evidence: {stdout: json, durability: synced}", "durability"),
-        ("evidence: {stdout: json, durability: interval}", "durability"),
         ("identity: {jwt: []}", "jwt"),
     ] {
         let setup = Setup::new().section(section);
