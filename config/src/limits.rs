@@ -215,6 +215,9 @@ limits! {
     evidence_queue: Count = 65_536, 64 => 1_048_576,
         "records waiting, those that live connections will still write included; full refuses new connections",
         "two for each connection that a gateway carries, and as many again; about 2 KiB each while they wait";
+    evidence_commit_timeout: Time = s(5), ms(10) => m(1),
+        "from a permitting decision to its record's standing in the spool; later refuses the connection",
+        "a disk that pauses for longer than clients wait is one that fails";
     evidence_sync_interval: Time = ms(200), ms(1) => s(10),
         "from a record's writing to its being on the disk, with `durability: interval`",
         "what the loss of a machine may take with it; five syncs a second are nothing to any disk";

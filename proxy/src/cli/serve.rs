@@ -82,9 +82,9 @@ async fn serve(arguments: &Arguments) -> Exit {
     let watched = watched(&config);
     let startup = Startup { config, embedded, clock, name: hostname() };
     if arguments.check_only {
-        return match startup.build().await {
-            Ok(parts) => {
-                parts.warnings.iter().for_each(|warning| eprintln!("{warning}"));
+        return match startup.check().await {
+            Ok(warnings) => {
+                warnings.iter().for_each(|warning| eprintln!("{warning}"));
                 println!("ok");
                 Exit::Yes
             }

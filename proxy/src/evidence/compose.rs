@@ -85,6 +85,15 @@ impl DecisionRecord {
         self
     }
 
+    /// Leave the request's path out, also where a clause saw it.
+    pub(super) fn forget_path(&mut self) {
+        if let Some(request) = &mut self.request {
+            request.path = None;
+        }
+        let clauses = self.nearest.iter_mut().flat_map(|near| &mut near.failed);
+        clauses.filter(|failed| failed.clause.contains("path")).for_each(|failed| failed.seen = not_recorded());
+    }
+
     /// With the span of the request.
     #[must_use]
     pub fn with_trace(mut self, trace: Option<Trace>) -> DecisionRecord {
@@ -238,14 +247,14 @@ fn request(facts: &Facts) -> Request {
 fn near(nearest: &Nearest) -> Near {
     let failed = nearest.failed.iter().take(LIST_MAX).map(|clause| FailedClause {
         clause: clean(&clause.clause, super::text::NAME_MAX).into_owned(),
-        seen: if tells_secrets(&clause.clause) {
-            Shown::Text("(not recorded)".into())
-        } else {
-            spelling::cleaned(&clause.seen)
-        },
+        seen: if tells_secrets(&clause.clause) { not_recorded() } else { spelling::cleaned(&clause.seen) },
         wanted: spelling::cleaned(&clause.wanted),
     });
     Near { rule: nearest.rule.clone(), failed: failed.collect() }
+}
+
+fn not_recorded() -> Shown {
+    Shown::Text("(not recorded)".into())
 }
 
 /// Whether the value that this clause saw may hold a query string or a header, which no record ever does.

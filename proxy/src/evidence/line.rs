@@ -7,8 +7,8 @@ use jiff::Timestamp;
 
 use super::queue::Item;
 use super::record::{CloseRecord, DecisionRecord, GapRecord, PolicyRecord};
-use super::words::{Outcome, PolicyResult};
 use super::stdout::Colour;
+use super::words::{Outcome, PolicyResult};
 
 const GREEN: &str = "\x1b[32m";
 const RED: &str = "\x1b[31m";

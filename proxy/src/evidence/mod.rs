@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use gatepass_policy::decision::Effect;
 use jiff::Timestamp;
+use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::clock::Clock;
@@ -58,8 +59,8 @@ pub use reservation::{Admission, Close, Counters, Reservation};
 pub use room::Full;
 pub use stdout::{Colour, Format, Output};
 
-use parts::PolicyRef;
 use encode::Encoded;
+use parts::PolicyRef;
 use queue::{Entry, Item, Queue};
 use recent::Recent;
 use room::{Room, Space};
@@ -77,6 +78,8 @@ pub struct Settings {
     pub floor: Option<FloorMark>,
     /// Wall-clock time.
     pub clock: Clock,
+    /// Whether the paths of plain HTTP requests are recorded.
+    pub paths: Paths,
     /// Where records are kept.
     pub spool: spool::Settings,
     /// Standard output, if records go there.
@@ -85,6 +88,15 @@ pub struct Settings {
     pub otlp: Option<otlp::Settings>,
     /// Bounds.
     pub limits: Limits,
+}
+
+/// Whether the paths of plain HTTP requests are recorded: people put names and keys into them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Paths {
+    /// They are, without the query.
+    Keep,
+    /// They are not.
+    Drop,
 }
 
 /// Bounds of evidence.
@@ -150,12 +162,17 @@ pub(crate) struct Shared {
     /// How durable an admission is at least.
     durability: Durability,
     commit_timeout: Duration,
+    paths: Paths,
 }
 
 /// The handle that connections use. Cheap to clone.
 #[derive(Clone)]
 pub struct Evidence {
     shared: Arc<Shared>,
+    /// The last record that stands; closed when the writer has ended.
+    written: watch::Receiver<u64>,
+    /// Closed when the last line is out.
+    printed: Option<watch::Receiver<()>>,
 }
 
 /// Whether everything was out in time.
@@ -184,7 +201,7 @@ pub enum StartError {
 impl Evidence {
     /// Open the spool, and start the writer, a thread of its own, and the exporter, a task of the current tokio runtime.
     pub fn start(settings: Settings, metrics: Arc<Metrics>) -> Result<Evidence, StartError> {
-        let Settings { gateway, floor, clock, spool, output, otlp, limits } = settings;
+        let Settings { gateway, floor, clock, paths, spool, output, otlp, limits } = settings;
         let space = Arc::new(Space::new(spool.max_size, spool.full));
         let shared = Arc::new(Shared {
             gateway: Text::name(&gateway),
@@ -196,15 +213,14 @@ impl Evidence {
             labels: output.as_ref().is_some_and(Output::is_text),
             durability: spool.durability,
             commit_timeout: limits.commit_timeout,
+            paths,
         });
         shared.metrics.evidence_queue_limit.set(f64::from(limits.queue));
-        let lines = match output {
-            Some(output) => Some(stdout::start(output, &shared.queue, limits).map_err(StartError::Thread)?),
-            None => None,
-        };
+        let output = output.map(|output| stdout::start(output, &shared.queue, limits));
+        let (lines, printed) = output.transpose().map_err(StartError::Thread)?.unzip();
         let signature = spool::Signature { gateway: shared.gateway.clone(), floor, clock };
-        spool::start(&spool, signature, &shared, lines, limits)?;
-        Ok(Evidence { shared })
+        let written = spool::start(&spool, signature, &shared, lines, limits)?;
+        Ok(Evidence { shared, written, printed })
     }
 
     /// Take room for one decision and its close, before anything leaves the gateway.
@@ -260,23 +276,36 @@ impl Evidence {
         &self.shared.recent
     }
 
-    /// Take no more reservations, wait until every record is out or `deadline` has passed, and end the writer.
+    /// Take no more reservations, wait until every record stands or `deadline` has passed, and end the writer.
     ///
     /// Live connections are to be closed first: their closing records are waited for as well.
     pub async fn flush(&self, deadline: Duration) -> Flushed {
+        let end = tokio::time::Instant::now() + deadline;
         self.shared.queue.drain();
         let emptied = async {
             self.shared.queue.emptied().await;
             let _ = self.shared.own.acquire_many(OWN_ROOM).await;
         };
-        let flushed = match tokio::time::timeout(deadline, emptied).await {
+        let flushed = match tokio::time::timeout_at(end, emptied).await {
             Ok(()) => Flushed::All,
             Err(_) => Flushed::Left(self.shared.queue.used()),
         };
         self.shared.queue.stop();
+        let (mut written, mut printed) = (self.written.clone(), self.printed.clone());
+        let ended = async {
+            while written.changed().await.is_ok() {}
+            if let Some(printed) = &mut printed {
+                let _ = printed.changed().await;
+            }
+        };
+        // The last checkpoint gets a moment even where there is no time left; the disk may hang all the same.
+        let _ = tokio::time::timeout_at(end.max(tokio::time::Instant::now() + LAST_CHECKPOINT), ended).await;
         flushed
     }
 }
+
+/// How long the last checkpoint may take to be written.
+const LAST_CHECKPOINT: Duration = Duration::from_secs(2);
 
 /// With the last holder gone nothing more can come: the writer writes what there is, and ends.
 impl Drop for Shared {
@@ -303,6 +332,10 @@ impl Shared {
         stamped.id = id;
         stamped.gateway = self.gateway.clone();
         stamped.floor = self.floor;
+        match self.paths {
+            Paths::Keep => {}
+            Paths::Drop => stamped.forget_path(),
+        }
     }
 
     /// The stronger of what is configured and what is demanded.

@@ -97,7 +97,11 @@ impl Reservation {
     /// nothing may be carried.
     ///
     /// `demanded` is what the rule asks for; the configuration may ask for more.
-    pub async fn admit(mut self, mut record: Arc<DecisionRecord>, demanded: Durability) -> Result<Admission, Unavailable> {
+    pub async fn admit(
+        mut self,
+        mut record: Arc<DecisionRecord>,
+        demanded: Durability,
+    ) -> Result<Admission, Unavailable> {
         match (record.effect, record.outcome) {
             (Effect::Allow, Outcome::Admitted) => {}
             (Effect::Allow | Effect::Deny, _) => {
@@ -105,7 +109,9 @@ impl Reservation {
                 return Err(Unavailable::NotAllowed);
             }
         }
-        let (Some(mut room), shared) = (self.room.take(), self.shared.clone()) else { return Err(Unavailable::Stopped) };
+        let (Some(mut room), shared) = (self.room.take(), self.shared.clone()) else {
+            return Err(Unavailable::Stopped);
+        };
         let Some(close_room) = room.split(CLOSE_BYTES) else { return Err(Unavailable::Full) };
         shared.queue.available()?;
         shared.stamp(self.id, &mut record);
@@ -151,7 +157,10 @@ impl Reservation {
         let pushed =
             self.shared.queue.push(Entry { item, encoded, room, durability: Durability::Interval, waiter: None });
         match pushed {
-            Ok(()) => self.shared.recent.remember(record.clone()),
+            Ok(()) => {
+                self.shared.metrics.decided(&record);
+                self.shared.recent.remember(record.clone());
+            }
             Err(_) => self.shared.metrics.evidence_lost.increment(1),
         }
         record

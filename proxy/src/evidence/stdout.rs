@@ -8,6 +8,8 @@ use std::os::fd::AsFd as _;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
+use tokio::sync::watch;
+
 use super::line;
 use super::queue::{Item, Queue};
 use super::room::Room;
@@ -68,25 +70,30 @@ fn unbuffered_stdout() -> io::Result<std::fs::File> {
     Ok(io::stdout().as_fd().try_clone_to_owned()?.into())
 }
 
-/// The writer's end: records with the room that they hold until they are out. It is bounded by that room.
-pub(super) type Lines = Sender<(Item, Room)>;
+/// A record with the room that it holds until it is out; the log's own records hold none.
+pub(super) type Line = (Item, Option<Room>);
 
-/// Start the thread; it ends when the writer has, and all is out or cannot be.
-pub(super) fn start(output: Output, queue: &Arc<Queue>, limits: Limits) -> io::Result<Lines> {
+/// The writer's end. It is bounded by the room that records hold.
+pub(super) type Lines = Sender<Line>;
+
+/// Start the thread; it ends when the writer has, and all is out or cannot be. The receiver is closed then.
+pub(super) fn start(output: Output, queue: &Arc<Queue>, limits: Limits) -> io::Result<(Lines, watch::Receiver<()>)> {
     let (to, from) = channel();
-    let printer = Printer { queue: Arc::clone(queue), output, limits };
+    let (running, ended) = watch::channel(());
+    let printer = Printer { queue: Arc::clone(queue), output, limits, _running: running };
     std::thread::Builder::new().name("evidence-stdout".into()).spawn(move || printer.run(&from))?;
-    Ok(to)
+    Ok((to, ended))
 }
 
 struct Printer {
     queue: Arc<Queue>,
     output: Output,
     limits: Limits,
+    _running: watch::Sender<()>,
 }
 
 impl Printer {
-    fn run(mut self, from: &Receiver<(Item, Room)>) {
+    fn run(mut self, from: &Receiver<Line>) {
         let mut bytes = Vec::new();
         while let Ok(first) = from.recv() {
             let batch: Vec<_> = std::iter::once(first).chain(from.try_iter().take(BATCH - 1)).collect();

@@ -146,7 +146,7 @@ impl Wire<'_> {
     }
 
     fn pair(&mut self, key: &str, write: impl FnOnce(&mut Value<'_, '_>)) {
-        self.field(1, key.as_bytes());
+        self.bytes(1, key.as_bytes());
         self.nested(2, |value| write(&mut Value { wire: value }));
     }
 }

@@ -157,10 +157,7 @@ impl Encoded {
             PolicyResult::Rejected => (ERROR, "gatepass.policy.rejected"),
         };
         let time = self.begin(record.time, severity, |wire| {
-            wire.displayed_value(
-                BODY,
-                &format_args!("the policy {} {} was {result}", policy.bundle, policy.digest),
-            );
+            wire.displayed_value(BODY, &format_args!("the policy {} {} was {result}", policy.bundle, policy.digest));
         });
         let mut wire = self.key(&record.id, record.id, record.floor);
         wire.text("gatepass.policy.result", result);
@@ -210,3 +207,6 @@ impl SequenceAttribute {
         self.bytes.get(..self.length).unwrap_or_default()
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

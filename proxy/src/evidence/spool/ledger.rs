@@ -101,7 +101,16 @@ impl Ledger {
         let Signature { gateway, floor, clock } = self.signature.clone();
         let (id, time) = (Uuid::now_v7(), clock.now());
         let kind = "checkpoint";
-        Some(Box::new(CheckpointRecord { schema: SCHEMA, kind, id, sequence: 0, time, gateway, floor, checkpoint: signed }))
+        Some(Box::new(CheckpointRecord {
+            schema: SCHEMA,
+            kind,
+            id,
+            sequence: 0,
+            time,
+            gateway,
+            floor,
+            checkpoint: signed,
+        }))
     }
 
     /// The checkpoint's own record asks for no signature: an idle gateway's log would grow for ever.
@@ -134,7 +143,9 @@ impl Ledger {
     }
 
     fn publish_now(&mut self, synced: u64, now: Instant) -> io::Result<()> {
-        let Some(checkpoint) = self.unpublished.take_if(|checkpoint| checkpoint.size() <= synced) else { return Ok(()) };
+        let Some(checkpoint) = self.unpublished.take_if(|checkpoint| checkpoint.size() <= synced) else {
+            return Ok(());
+        };
         self.published_at = Some(now);
         let published = self.store.write_partial(&self.tree).and_then(|()| self.store.publish(&checkpoint));
         if published.is_err() {

@@ -5,7 +5,7 @@
 //! signs is no longer whole: it is not gone on with, because that would be a second history under the same name.
 
 use std::collections::VecDeque;
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -129,10 +129,10 @@ pub(in crate::evidence) fn open(directory: &Path, author: &Author) -> Result<Rec
 fn lock(directory: &Path) -> Result<File, SpoolError> {
     let path = directory.join("lock");
     let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(io_error(&path))?;
-    match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
+    match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(rustix::io::Errno::WOULDBLOCK) => Err(SpoolError::InUse(directory.to_owned())),
-        Err(error) => Err(io_error(&path)(error.into())),
+        Err(TryLockError::WouldBlock) => Err(SpoolError::InUse(directory.to_owned())),
+        Err(TryLockError::Error(error)) => Err(io_error(&path)(error)),
     }
 }
 
@@ -218,7 +218,8 @@ fn leaves(found: &[Found], first: u64) -> impl Iterator<Item = io::Result<Hash>>
 }
 
 fn hashes(segment: &Found, next: &mut u64) -> io::Result<Vec<io::Result<Hash>>> {
-    let invalid = |fault: Fault| io::Error::new(io::ErrorKind::InvalidData, format!("{}: {fault}", segment.path.display()));
+    let invalid =
+        |fault: Fault| io::Error::new(io::ErrorKind::InvalidData, format!("{}: {fault}", segment.path.display()));
     let mut reader = Reader::open(File::open(&segment.path)?).map_err(invalid)?;
     let mut hashes = Vec::new();
     while let Some((sequence, frame)) = reader.next().map_err(invalid)? {

@@ -16,8 +16,8 @@ use super::segment;
 use super::shelf::Shelf;
 use super::syncer::{Syncer, Task};
 use crate::evidence::encode::{Encoded, SequenceAttribute};
-use crate::evidence::record::Gap;
 use crate::evidence::queue::{Durability, Entry, Item, Queue, Slot};
+use crate::evidence::record::Gap;
 use crate::evidence::room::Room;
 use crate::evidence::stdout::Lines;
 use crate::evidence::{Limits, alarm, next_pause};
@@ -222,14 +222,16 @@ impl Writer {
             alarm("evidence: the spool takes records again");
         }
         self.group.durability = None;
+        for (item, _) in &self.group.items {
+            if let Item::Decision(record) = item {
+                self.metrics.admitted(record);
+            }
+        }
         self.group.waiters.drain(..).for_each(|waiter| waiter.stands());
         self.queue.give_back(&mut self.buffers);
         self.metrics.evidence_records.increment(self.group.items.len() as u64);
         self.queue.space().set_used(self.shelf.bytes() + self.disk.written().end);
         for (item, room) in self.group.items.drain(..) {
-            if let Item::Decision(record) = &item {
-                self.metrics.decided(record);
-            }
             if let Some(lines) = &self.lines {
                 // The thread is gone only where the process is about to be.
                 let _ = lines.send((item, room));

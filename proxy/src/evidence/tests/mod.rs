@@ -165,11 +165,36 @@ pub(crate) fn limits(queue: u32) -> Limits {
         retry_first: Duration::from_millis(1),
         retry_longest: Duration::from_millis(20),
         export_timeout: Duration::from_secs(5),
+        // Only the one at the end, so that tests can count.
+        checkpoint_interval: Duration::from_secs(3600),
+        checkpoint_records: u64::MAX,
+        ..Limits::default()
+    }
+}
+
+/// A spool of its own, which goes with the process: on the machine's temporary directory.
+pub(crate) fn spool() -> spool::Settings {
+    spool::Settings {
+        directory: std::env::temp_dir().join(format!("gatepass-test-{}", Uuid::now_v7())),
+        max_size: 64 << 20,
+        full: Full::Refuse,
+        keep: Duration::from_secs(3600),
+        archive: None,
+        durability: Durability::Interval,
     }
 }
 
 pub(crate) fn settings(output: Option<Output>, queue: u32) -> Settings {
-    Settings { gateway: "gw-1".into(), floor: Some(FloorMark::Development), output, otlp: None, limits: limits(queue) }
+    Settings {
+        gateway: "gw-1".into(),
+        floor: Some(FloorMark::Development),
+        clock: Clock::System,
+        paths: Paths::Keep,
+        spool: spool(),
+        output,
+        otlp: None,
+        limits: limits(queue),
+    }
 }
 
 /// Evidence as JSON lines into a pipe.
@@ -188,5 +213,6 @@ pub(crate) async fn flushed(evidence: &Evidence, lines: &Receiver<Vec<u8>>) -> V
         .split(|byte| *byte == b'\n')
         .filter(|line| !line.is_empty())
         .map(|l| serde_json::from_slice(l).unwrap())
+        .filter(|record: &serde_json::Value| record["kind"] != "checkpoint")
         .collect()
 }

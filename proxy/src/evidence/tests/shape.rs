@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::*;
 use crate::evidence::fields::{FIELDS, Place};
 use crate::evidence::parts::{Timings, Trace};
+use crate::evidence::record::{CheckpointRecord, GapRecord};
 use crate::evidence::words::Outcome;
 
 /// A denial and a close in the exact spelling of the contract.
@@ -24,7 +25,7 @@ fn a_denial_is_written_byte_for_byte_as_the_contract_shows_it() {
     let mut record = DecisionRecord::decided(&facts, &decision(Effect::Deny, Reason::NoRule), &nearest, policy_ref())
         .with_timings(Timings { decide_us: Some(1), ..Timings::default() });
     record.id = "019a8f3e-1d2c-7b4a-9c1e-2f60a1b3c4d5".parse().unwrap();
-    record.sequence = 41;
+    record.sequence = record::Sequence::known(41);
     record.gateway = Text::name("gw-1");
     let who = record.identity.as_mut().unwrap();
     (who.method, who.cert_sha256) = ("network", None);
@@ -65,6 +66,19 @@ pub(crate) fn full() -> DecisionRecord {
         .with_timings(Timings { decide_us: Some(1), dns_us: Some(2), dial_us: Some(3) })
 }
 
+fn checkpoint() -> Item {
+    let checkpoint = record::Signed { size: 1, root: "cm9vdA==".into(), note: "note\n".into() };
+    let (id, time, gateway, kind) = (Uuid::now_v7(), facts().now, Text::name("gw-1"), "checkpoint");
+    let record = CheckpointRecord { schema: 1, kind, id, sequence: 2, time, gateway, floor: None, checkpoint };
+    Item::Checkpoint(Box::new(record))
+}
+
+fn gap() -> Item {
+    let gap = record::Gap { cause: words::GapCause::Torn, first: Some(1), last: Some(2), bytes: Some(3) };
+    let (id, time, gateway) = (Uuid::now_v7(), facts().now, Text::name("gw-1"));
+    Item::Gap(Box::new(GapRecord { schema: 1, kind: "gap", id, sequence: 3, time, gateway, floor: None, gap }))
+}
+
 /// The dotted paths of a record; what the table has as one field is one path.
 fn paths(prefix: &str, value: &Value, into: &mut Vec<String>) {
     let Value::Object(fields) = value else { return into.push(prefix.to_owned()) };
@@ -79,7 +93,7 @@ fn paths(prefix: &str, value: &Value, into: &mut Vec<String>) {
 #[tokio::test]
 async fn the_table_has_every_field_that_is_written_and_no_other() {
     let (evidence, _pipe, lines) = start(PipeState::Flows, 16);
-    let admission = evidence.reserve().unwrap().admit(full()).await.unwrap();
+    let admission = evidence.reserve().unwrap().admit(Arc::new(full()), Durability::Interval).await.unwrap();
     admission.close(Close {
         now: facts().now,
         sent: 1,
@@ -95,6 +109,9 @@ async fn the_table_has_every_field_that_is_written_and_no_other() {
     let mut written = Vec::new();
     for record in flushed(&evidence, &lines).await {
         paths("", &record, &mut written);
+    }
+    for own in [checkpoint(), gap()] {
+        paths("", &own.json(), &mut written);
     }
     let table: std::collections::BTreeSet<&str> = FIELDS.iter().map(|field| field.path).collect();
     assert_eq!(written.iter().map(String::as_str).collect::<std::collections::BTreeSet<_>>(), table);
