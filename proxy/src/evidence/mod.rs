@@ -266,6 +266,11 @@ impl Evidence {
         self.shared.queue.push(Entry { item, encoded, room, durability, waiter: None })
     }
 
+    /// Records that wait, and those that live connections will still write.
+    pub fn waiting(&self) -> u32 {
+        self.shared.queue.used()
+    }
+
     /// Bring the gauge of the queue up to date, before metrics are rendered.
     pub fn observe(&self) {
         self.shared.metrics.evidence_queue.set(f64::from(self.shared.queue.used()));

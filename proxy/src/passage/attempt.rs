@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use gatepass_policy::decision::{Decision, Reason, Verdict};
+use gatepass_policy::decision::{Decision, Keeping, Reason, Verdict};
 use gatepass_policy::facts::{Facts, Protocol, Tls};
 use gatepass_policy::identity::{Identity, Method};
 use gatepass_policy::schema::Stage;
@@ -111,7 +111,11 @@ impl<'a> Attempt<'a> {
         let record = DecisionRecord::decided(&self.facts, decision, &[], self.snapshot.reference.clone())
             .with_dialled(at.endpoint.address(), at.local)
             .with_timings(self.timings);
-        match self.reservation.admit(Arc::new(record), Durability::Interval).await {
+        let demanded = match decision.keeping {
+            Keeping::AsConfigured => Durability::Interval,
+            Keeping::Synced => Durability::Synced,
+        };
+        match self.reservation.admit(Arc::new(record), demanded).await {
             Ok(admission) => Ok(admission),
             Err(_) => {
                 let policy = self.snapshot.reference.clone();

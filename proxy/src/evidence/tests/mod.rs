@@ -7,7 +7,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use gatepass_policy::address::Floor;
-use gatepass_policy::decision::{Decision, Effect, FailedClause, Nearest, Reason, RuleInfo, Shown};
+use gatepass_policy::decision::{Decision, Effect, FailedClause, Keeping, Nearest, Reason, RuleInfo, Shown};
 use gatepass_policy::facts::{Facts, Hello, HttpRequest, Protocol, Resolved, Subject, Tls};
 use gatepass_policy::host::Authority;
 use gatepass_policy::identity::{Certificate, Identity};
@@ -93,6 +93,7 @@ pub(crate) fn decision(effect: Effect, reason: Reason) -> Decision {
         overridden: None,
         shadow: Vec::new(),
         used_declared: false,
+        keeping: Keeping::AsConfigured,
     }
 }
 
