@@ -84,13 +84,7 @@ impl Ledger {
         if self.unsigned == 0 {
             return None;
         }
-        let checkpoint = match self.store.sign(self.tree.size(), self.tree.root()) {
-            Ok(checkpoint) => checkpoint,
-            Err(error) => {
-                self.complain(&error);
-                return None;
-            }
-        };
+        let checkpoint = self.store.sign(self.tree.size(), self.tree.root());
         let signed = Signed {
             size: checkpoint.size(),
             root: checkpoint.root().to_base64().into(),
@@ -130,9 +124,12 @@ impl Ledger {
         self.store.write_tiles(&mut self.tree)
     }
 
-    /// How many leaves stand in full tiles on disk: segments of those may go.
-    pub fn covered(&self) -> u64 {
-        self.tree.tiled()
+    /// Bring the leaves up to this record's to the disk in full tiles; whether they all are. Its segment may go then.
+    pub fn cover(&mut self, last: u64) -> bool {
+        if let Err(error) = self.store.cover(&mut self.tree, last.next_multiple_of(256)) {
+            self.complain(&error);
+        }
+        last <= self.tree.covered()
     }
 
     /// Publish the last checkpoint, if the records that it signs are on the disk: one that is ahead of its records would

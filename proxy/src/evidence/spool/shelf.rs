@@ -87,9 +87,9 @@ impl Shelf {
         self.sealed.iter().map(|segment| segment.bytes).sum()
     }
 
-    /// Let go what may go, with `wanted` bytes on disk or promised and `covered` leaves in full tiles. Returns what went
-    /// although a sink did not have it.
-    pub fn tend(&mut self, wanted: u64, covered: u64) -> Vec<Gap> {
+    /// Let go what may go, with `wanted` bytes on disk or promised. `cover` brings the leaf hashes up to a record to the
+    /// disk. Returns what went although a sink did not have it.
+    pub fn tend(&mut self, wanted: u64, mut cover: impl FnMut(u64) -> bool) -> Vec<Gap> {
         self.archive_all();
         let mut freed = 0;
         let mut gaps = Vec::new();
@@ -98,9 +98,9 @@ impl Shelf {
             // Well before the limit, so that no reservation is refused for the sake of what everybody has.
             let haste = if after > self.limit / 8 * 7 { Haste::Wanted } else { Haste::None };
             let delivered = oldest.last <= (self.delivered)();
-            let may = delivered && oldest.last <= covered && self.is_archived(oldest) && self.is_old(oldest, haste);
+            let may = delivered && self.is_archived(oldest) && self.is_old(oldest, haste);
             let must = self.full == Full::DropOldest && after > self.limit;
-            if !(may || must) || !self.remove_oldest() {
+            if !(may || must) || !cover(oldest.last) || !self.remove_oldest() {
                 break;
             }
             freed += oldest.bytes;
@@ -113,11 +113,10 @@ impl Shelf {
     }
 
     /// The disk is full: let the oldest segment go that everybody has; false where there is none.
-    pub fn make_room(&mut self, covered: u64) -> bool {
+    pub fn make_room(&mut self, mut cover: impl FnMut(u64) -> bool) -> bool {
         let oldest = self.sealed.front().copied();
-        let may = oldest.is_some_and(|oldest| {
-            oldest.last <= (self.delivered)() && oldest.last <= covered && self.is_archived(oldest)
-        });
+        let may = oldest
+            .is_some_and(|oldest| oldest.last <= (self.delivered)() && self.is_archived(oldest) && cover(oldest.last));
         may && self.remove_oldest()
     }
 

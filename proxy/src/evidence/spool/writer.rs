@@ -179,7 +179,7 @@ impl Writer {
                 alarm(&format!("evidence: the spool cannot be written to ({error}); new connections are refused"));
             }
             // What every sink has may go earlier than it would, if that is what is missing.
-            if error.kind() == io::ErrorKind::StorageFull && self.shelf.make_room(self.ledger.covered()) {
+            if error.kind() == io::ErrorKind::StorageFull && self.shelf.make_room(|last| self.ledger.cover(last)) {
                 continue;
             }
             if self.queue.sleep_unless_stopped(pause) {
@@ -283,7 +283,7 @@ impl Writer {
             let _ = self.roll();
         }
         let wanted = self.queue.space().wanted();
-        for gap in self.shelf.tend(wanted, self.ledger.covered()) {
+        for gap in self.shelf.tend(wanted, |last| self.ledger.cover(last)) {
             let record = self.ledger.gap(gap);
             self.put_own(Item::Gap(record));
         }
