@@ -12,6 +12,10 @@
 
 pub mod segment;
 
+pub mod directory;
+
+pub mod follow;
+
 mod disk;
 
 mod syncer;
