@@ -53,6 +53,8 @@ mod line;
 
 pub mod otlp;
 
+pub mod sinks;
+
 pub use queue::{Durability, Unavailable};
 pub use record::{CloseRecord, DecisionRecord, PolicyRecord};
 pub use reservation::{Admission, Close, Counters, Reservation};
