@@ -6,7 +6,7 @@ use gatepass_policy::decision::{Effect, Reason};
 use jiff::Timestamp;
 
 use super::queue::Item;
-use super::record::{CloseRecord, DecisionRecord, GapRecord, PolicyRecord};
+use super::record::{Carried, CloseRecord, DecisionRecord, GapRecord, PolicyRecord};
 use super::stdout::Colour;
 use super::words::{Outcome, PolicyResult};
 
@@ -76,14 +76,16 @@ fn why(record: &DecisionRecord) -> String {
 }
 
 fn close(record: &CloseRecord, label: Option<&str>, colour: Colour, into: &mut Vec<u8>) {
-    let mut what = format!(
-        "{:<48}  {} after {}, {} sent, {} received",
-        label.unwrap_or("?"),
-        record.ending.as_str(),
-        seconds(record.duration_ms),
-        size(record.bytes_sent),
-        size(record.bytes_received),
-    );
+    let mut what = format!("{:<48}  {}", label.unwrap_or("?"), record.ending.as_str());
+    match record.carried {
+        Some(Carried { bytes_sent, bytes_received, duration_ms }) => what.push_str(&format!(
+            " after {}, {} sent, {} received",
+            seconds(duration_ms),
+            size(bytes_sent),
+            size(bytes_received)
+        )),
+        None => what.push_str(": the gateway died while it was open"),
+    }
     if let Some(rule) = &record.cut_by {
         what.push_str(&format!(", cut by {rule}"));
     }

@@ -155,17 +155,25 @@ pub struct CloseRecord {
     /// Only on the development floor.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub floor: Option<FloorMark>,
+    /// How much was carried, for how long; absent where the death of the gateway took the knowledge.
+    #[serde(flatten)]
+    pub carried: Option<Carried>,
+    /// How it ended.
+    pub ending: Ending,
+    /// The rule whose end or change cut it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cut_by: Option<Text>,
+}
+
+/// How much a connection carried, for how long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Carried {
     /// Bytes from the client to the destination.
     pub bytes_sent: u64,
     /// Bytes from the destination to the client.
     pub bytes_received: u64,
     /// From the admission to the end.
     pub duration_ms: u64,
-    /// How it ended.
-    pub ending: Ending,
-    /// The rule whose end or change cut it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cut_by: Option<Text>,
 }
 
 /// A policy that was activated, or a reload that was rejected.

@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::Shared;
 use super::encode::Encoded;
 use super::queue::{Durability, Entry, Item, Slot, Unavailable};
-use super::record::{CloseRecord, DecisionRecord, SCHEMA};
+use super::record::{Carried, CloseRecord, DecisionRecord, SCHEMA};
 use super::room::{CLOSE_BYTES, Room};
 use super::text::Text;
 use super::words::{Ending, Outcome};
@@ -202,9 +202,11 @@ impl Admission {
             time: close.now,
             gateway: self.shared.gateway.clone(),
             floor: self.shared.floor,
-            bytes_sent: close.sent,
-            bytes_received: close.received,
-            duration_ms: u64::try_from(duration.as_millis()).unwrap_or(u64::MAX),
+            carried: Some(Carried {
+                bytes_sent: close.sent,
+                bytes_received: close.received,
+                duration_ms: u64::try_from(duration.as_millis()).unwrap_or(u64::MAX),
+            }),
             ending: close.ending,
             cut_by: close.cut_by.as_deref().map(Text::name),
         };

@@ -139,10 +139,12 @@ impl Encoded {
             wire.displayed_value(BODY, &format_args!("the connection ended: {ending}"));
         });
         let mut wire = self.key(&format_args!("{}/close", record.id), record.id, record.floor);
-        count("gatepass.transmit.bytes", record.bytes_sent, &mut wire);
-        count("gatepass.receive.bytes", record.bytes_received, &mut wire);
-        #[expect(clippy::cast_precision_loss, reason = "no connection lasts 2^53 ms")]
-        wire.double("gatepass.duration", record.duration_ms as f64 / 1000.0);
+        if let Some(carried) = record.carried {
+            count("gatepass.transmit.bytes", carried.bytes_sent, &mut wire);
+            count("gatepass.receive.bytes", carried.bytes_received, &mut wire);
+            #[expect(clippy::cast_precision_loss, reason = "no connection lasts 2^53 ms")]
+            wire.double("gatepass.duration", carried.duration_ms as f64 / 1000.0);
+        }
         wire.text("gatepass.ending", ending);
         if let Some(rule) = &record.cut_by {
             wire.text("gatepass.cut_by", rule.as_str());

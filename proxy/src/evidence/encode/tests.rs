@@ -17,7 +17,7 @@ use crate::evidence::otlp::encode::log_record;
 use crate::evidence::parts::{
     Destination, Dns, Near, PolicyRef, ReasonText, Request, Rule, ShadowRule, Socket, Timings, TlsFacts, Trace, Who,
 };
-use crate::evidence::record::{Gap, Sequence, Signed};
+use crate::evidence::record::{Carried, Gap, Sequence, Signed};
 use crate::evidence::text::Text;
 use crate::evidence::words::{ClassesFrom, GapCause, Mode};
 
@@ -166,9 +166,7 @@ fn close() -> BoxedStrategy<CloseRecord> {
             time,
             gateway: Text::name("gw"),
             floor: None,
-            bytes_sent: sent / 2,
-            bytes_received: received,
-            duration_ms,
+            carried: (sent % 8 > 0).then_some(Carried { bytes_sent: sent / 2, bytes_received: received, duration_ms }),
             ending,
             cut_by,
         })

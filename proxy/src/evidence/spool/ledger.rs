@@ -8,9 +8,9 @@ use uuid::Uuid;
 use crate::clock::Clock;
 use crate::evidence::alarm;
 use crate::evidence::log::{Checkpoint, Store, Tree, leaf_hash};
-use crate::evidence::record::{CheckpointRecord, Gap, GapRecord, SCHEMA, Signed};
+use crate::evidence::record::{CheckpointRecord, CloseRecord, Gap, GapRecord, SCHEMA, Signed};
 use crate::evidence::text::Text;
-use crate::evidence::words::FloorMark;
+use crate::evidence::words::{Ending, FloorMark};
 
 /// How often the checkpoint and the unfinished tiles are written for auditors to read, at most.
 const PUBLISH_EVERY: Duration = Duration::from_secs(1);
@@ -117,6 +117,23 @@ impl Ledger {
         let Signature { gateway, floor, clock } = self.signature.clone();
         let (id, time) = (Uuid::now_v7(), clock.now());
         Box::new(GapRecord { schema: SCHEMA, kind: "gap", id, sequence: 0, time, gateway, floor, gap })
+    }
+
+    /// The close of an admission whose gateway died before it could write one.
+    pub fn close(&self, id: Uuid) -> Box<CloseRecord> {
+        let Signature { gateway, floor, clock } = self.signature.clone();
+        Box::new(CloseRecord {
+            schema: SCHEMA,
+            kind: "close",
+            id,
+            sequence: 0,
+            time: clock.now(),
+            gateway,
+            floor,
+            carried: None,
+            ending: Ending::Error,
+            cut_by: None,
+        })
     }
 
     /// Write the tiles that are full.

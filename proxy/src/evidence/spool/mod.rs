@@ -26,6 +26,8 @@ mod shelf;
 
 mod recover;
 
+mod unclosed;
+
 mod writer;
 
 use std::path::PathBuf;
@@ -37,6 +39,7 @@ pub use recover::SpoolError;
 use recover::{Author, Recovered};
 use shelf::{Delivered, Shelf};
 use tokio::sync::watch;
+use unclosed::Run;
 use writer::Parts;
 
 use super::queue::Durability;
@@ -75,7 +78,7 @@ pub(super) fn start(
         run: uuid::Uuid::now_v7().to_string(),
         host: (!name.is_empty()).then_some(name),
     };
-    let Recovered { disk, store, tree, sealed, gap, lock } = recover::open(&settings.directory, &author)?;
+    let Recovered { disk, store, tree, sealed, gap, unclosed, lock } = recover::open(&settings.directory, &author)?;
     let delivered: Delivered = Box::new(|| u64::MAX);
     let segments = settings.directory.join("segments");
     if let Some(archive) = &settings.archive {
@@ -95,6 +98,8 @@ pub(super) fn start(
         lines,
         written,
         gap,
+        unclosed,
+        run: Run::of(&settings.directory),
         lock,
     };
     writer::start(parts).map_err(StartError::Thread)?;

@@ -9,9 +9,12 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 
+use uuid::Uuid;
+
 use super::disk::Disk;
 use super::segment::{Fault, Frame, Header, Reader, SUFFIX, first_of};
 use super::shelf::Sealed;
+use super::unclosed::{self, Run};
 use crate::evidence::log::{self, Hash, Store, Tree, leaf_hash};
 use crate::evidence::record::Gap;
 use crate::evidence::words::GapCause;
@@ -75,6 +78,8 @@ pub(in crate::evidence) struct Recovered {
     pub sealed: VecDeque<Sealed>,
     /// What a gap record has to tell.
     pub gap: Option<Gap>,
+    /// Admissions whose close was lost.
+    pub unclosed: Vec<Uuid>,
     /// One gateway at a time, as long as this is open.
     pub lock: File,
 }
@@ -105,6 +110,8 @@ pub(in crate::evidence) fn open(directory: &Path, author: &Author) -> Result<Rec
             end.last
         }
     };
+    let run = Run::of(directory);
+    let unclosed = unclosed::since(&segments, run.first().map_err(io_error(directory))?);
     let signed = store.published()?.map_or(0, |checkpoint| checkpoint.size());
     if size < signed {
         return Err(SpoolError::Short { path: directory.to_owned(), found: size, signed });
@@ -123,7 +130,7 @@ pub(in crate::evidence) fn open(directory: &Path, author: &Author) -> Result<Rec
     };
     let disk = Disk::begin(&segments, header).map_err(io_error(&segments))?;
     let sealed = shelve(&found, size);
-    Ok(Recovered { disk, store, tree, sealed, gap, lock })
+    Ok(Recovered { disk, store, tree, sealed, gap, unclosed, lock })
 }
 
 fn lock(directory: &Path) -> Result<File, SpoolError> {

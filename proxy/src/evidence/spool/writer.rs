@@ -9,12 +9,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
+use uuid::Uuid;
 
 use super::disk::Disk;
 use super::ledger::Ledger;
 use super::segment;
 use super::shelf::Shelf;
 use super::syncer::{Syncer, Task};
+use super::unclosed::Run;
 use crate::evidence::encode::{Encoded, SequenceAttribute};
 use crate::evidence::queue::{Durability, Entry, Item, Queue, Slot};
 use crate::evidence::record::Gap;
@@ -52,6 +54,10 @@ pub(super) struct Parts {
     pub written: watch::Sender<u64>,
     /// What a recovery has to tell.
     pub gap: Option<Gap>,
+    /// Admissions whose close a recovery missed.
+    pub unclosed: Vec<Uuid>,
+    /// Where it is kept from which record on closes may be missing.
+    pub run: Run,
     /// Held until the writer has ended: one gateway at a time.
     pub lock: File,
 }
@@ -70,6 +76,7 @@ struct Writer {
     group: Group,
     /// Buffers of records that are in the group, to be used again.
     buffers: Vec<Vec<u8>>,
+    run: Run,
     synced_at: Instant,
     tended_at: Instant,
     _lock: File,
@@ -77,7 +84,7 @@ struct Writer {
 
 /// Start the thread. It ends when the queue is stopped and everything stands, or cannot.
 pub(super) fn start(parts: Parts) -> io::Result<()> {
-    let Parts { queue, metrics, limits, disk, ledger, shelf, lines, written, gap, lock } = parts;
+    let Parts { queue, metrics, limits, disk, ledger, shelf, lines, written, gap, unclosed, run, lock } = parts;
     let now = Instant::now();
     let mut writer = Writer {
         queue,
@@ -93,12 +100,22 @@ pub(super) fn start(parts: Parts) -> io::Result<()> {
         buffers: Vec::new(),
         synced_at: now,
         tended_at: now,
+        run,
         _lock: lock,
     };
+    let (first, recovered) = (writer.ledger.next(), gap.is_some() || !unclosed.is_empty());
     if let Some(gap) = gap {
         let record = writer.ledger.gap(gap);
         writer.put_own(Item::Gap(record));
     }
+    for id in unclosed {
+        let record = writer.ledger.close(id);
+        writer.put_own(Item::Close(record, None));
+    }
+    // Closes of earlier runs stand before anything is asked of this one.
+    writer.group.durability = recovered.then_some(Durability::Synced);
+    writer.attempt()?;
+    writer.run.begins(first)?;
     std::thread::Builder::new().name("evidence".into()).spawn(move || writer.run())?;
     Ok(())
 }
@@ -328,7 +345,10 @@ impl Writer {
         if let Err(error) = self.disk.sync() {
             alarm(&format!("evidence: the spool could not be brought to the disk at the end: {error}"));
         }
-        if let Err(error) = self.ledger.finish(self.disk.synced_last()) {
+        let closed = self.group.items.is_empty() && self.disk.is_synced() && self.queue.used() == 0;
+        // What was open at the end of a run that ends as it should has its close: there is nothing to look for.
+        let ended = if closed { self.run.begins(self.ledger.next()) } else { Ok(()) };
+        if let Err(error) = ended.and_then(|()| self.ledger.finish(self.disk.synced_last())) {
             self.ledger.complain(&error);
         }
     }

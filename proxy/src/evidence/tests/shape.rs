@@ -42,9 +42,7 @@ fn a_close_is_written_byte_for_byte_as_the_contract_shows_it() {
         time: "2026-11-22T10:00:07.5Z".parse().unwrap(),
         gateway: Text::name("gw-1"),
         floor: None,
-        bytes_sent: 1834,
-        bytes_received: 90211,
-        duration_ms: 6120,
+        carried: Some(record::Carried { bytes_sent: 1834, bytes_received: 90211, duration_ms: 6120 }),
         ending: words::Ending::ClientClosed,
         cut_by: None,
     };
