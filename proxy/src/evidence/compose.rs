@@ -15,7 +15,9 @@ use super::parts::{
 };
 use super::record::{DecisionRecord, SCHEMA, Sequence};
 use super::spelling;
-use super::text::{IDENTITY_MAX, LIST_MAX, NEAREST_MAX, PATH_MAX, REASON_MAX, Text, clean, malformed_target};
+use super::text::{
+    IDENTITY_MAX, LIST_MAX, NEAREST_BYTES, NEAREST_MAX, PATH_MAX, REASON_MAX, Text, clean, malformed_target,
+};
 use super::words::{ClassesFrom, FloorMark, Mode, Outcome};
 
 impl DecisionRecord {
@@ -28,7 +30,11 @@ impl DecisionRecord {
         let reason = ReasonText { code, text: Text::new(&sentence(facts, decision), REASON_MAX) };
         let mut record = of_facts(facts, decision.effect, outcome, decision.stage, reason, policy);
         lay_over(&mut record, facts, decision);
-        record.nearest = nearest.iter().take(NEAREST_MAX).map(near).collect();
+        if let (Effect::Allow, Some(destination)) = (decision.effect, &mut record.destination) {
+            destination.domain = facts.destination.host.registered_domain().map(Text::name);
+        }
+        let mut room = NEAREST_BYTES;
+        record.nearest = nearest.iter().take(NEAREST_MAX).map(|nearest| near(nearest, &mut room)).collect();
         record
     }
 
@@ -244,13 +250,30 @@ fn request(facts: &Facts) -> Request {
     }
 }
 
-fn near(nearest: &Nearest) -> Near {
-    let failed = nearest.failed.iter().take(LIST_MAX).map(|clause| FailedClause {
+/// What stood in the way of a rule, as long as there is room: lists of long names must not make a record a large one.
+fn near(nearest: &Nearest, room: &mut usize) -> Near {
+    let told = nearest.failed.iter().take(LIST_MAX).map(|clause| FailedClause {
         clause: clean(&clause.clause, super::text::NAME_MAX).into_owned(),
         seen: if tells_secrets(&clause.clause) { not_recorded() } else { spelling::cleaned(&clause.seen) },
         wanted: spelling::cleaned(&clause.wanted),
     });
-    Near { rule: nearest.rule.clone(), failed: failed.collect() }
+    let fits = |failed: &FailedClause| {
+        let bytes = failed.clause.len() + length(&failed.seen) + length(&failed.wanted);
+        let left = room.checked_sub(bytes);
+        *room = left.unwrap_or(0);
+        left.is_some()
+    };
+    Near { rule: nearest.rule.clone(), failed: told.take_while(fits).collect() }
+}
+
+/// About as many bytes as it takes in a record.
+fn length(shown: &Shown) -> usize {
+    match shown {
+        Shown::Null | Shown::Bool(_) => 8,
+        Shown::Int(_) => 16,
+        Shown::Text(text) => text.len() + 8,
+        Shown::List(items) => items.iter().map(length).sum::<usize>() + 8,
+    }
 }
 
 fn not_recorded() -> Shown {

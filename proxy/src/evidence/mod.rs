@@ -33,6 +33,8 @@ mod reservation;
 
 mod room;
 
+mod first_seen;
+
 mod queue;
 
 mod wire;
@@ -62,10 +64,12 @@ pub use room::Full;
 pub use stdout::{Colour, Format, Output};
 
 use encode::Encoded;
+use first_seen::FirstSeen;
 use parts::PolicyRef;
 use queue::{Entry, Item, Queue};
 use recent::Recent;
 use room::{Room, Space};
+use spool::SpoolError;
 use text::{REASON_MAX, Text};
 use words::{FloorMark, PolicyResult};
 
@@ -115,6 +119,8 @@ pub struct Limits {
     pub retry_longest: Duration,
     /// How long one export may take.
     pub export_timeout: Duration,
+    /// Pairs of identity and domain that are remembered to tell a first visit.
+    pub first_seen: usize,
     /// How long an admission waits for its record to stand.
     pub commit_timeout: Duration,
     /// How often the spool is brought to the disk.
@@ -139,6 +145,7 @@ impl Default for Limits {
             retry_first: Duration::from_millis(50),
             retry_longest: Duration::from_secs(30),
             export_timeout: Duration::from_secs(10),
+            first_seen: 1_000_000,
             commit_timeout: Duration::from_secs(5),
             sync_interval: Duration::from_millis(200),
             unsynced_bytes: 64 << 20,
@@ -161,6 +168,7 @@ pub(crate) struct Shared {
     metrics: Arc<Metrics>,
     /// Whether closes carry who and where, for the readable line.
     labels: bool,
+    first_seen: FirstSeen,
     /// How durable an admission is at least.
     durability: Durability,
     commit_timeout: Duration,
@@ -205,6 +213,9 @@ impl Evidence {
     pub fn start(settings: Settings, metrics: Arc<Metrics>) -> Result<Evidence, StartError> {
         let Settings { gateway, floor, clock, paths, spool, output, otlp, limits } = settings;
         let space = Arc::new(Space::new(spool.max_size, spool.full));
+        let unusable = |error| SpoolError::Io { path: spool.directory.clone(), error };
+        std::fs::create_dir_all(&spool.directory).map_err(unusable)?;
+        let (first_seen, journal) = FirstSeen::open(&spool.directory, limits.first_seen).map_err(unusable)?;
         let shared = Arc::new(Shared {
             gateway: Text::name(&gateway),
             floor,
@@ -213,6 +224,7 @@ impl Evidence {
             recent: Recent::new(limits.recent),
             metrics,
             labels: output.as_ref().is_some_and(Output::is_text),
+            first_seen,
             durability: spool.durability,
             commit_timeout: limits.commit_timeout,
             paths,
@@ -221,7 +233,7 @@ impl Evidence {
         let output = output.map(|output| stdout::start(output, &shared.queue, limits));
         let (lines, printed) = output.transpose().map_err(StartError::Thread)?.unzip();
         let signature = spool::Signature { gateway: shared.gateway.clone(), floor, clock };
-        let written = spool::start(&spool, signature, &shared, lines, limits)?;
+        let written = spool::start(&spool, signature, &shared, lines, journal, limits)?;
         Ok(Evidence { shared, written, printed })
     }
 
@@ -265,7 +277,7 @@ impl Evidence {
         let item = Item::Policy(Box::new(record));
         let encoded = Encoded::of(&item, self.shared.queue.buffer());
         let (room, durability) = (Room::own(room), Durability::Interval);
-        self.shared.queue.push(Entry { item, encoded, room, durability, waiter: None })
+        self.shared.queue.push(Entry { item, encoded, room, durability, waiter: None, first: None })
     }
 
     /// Records that wait, and those that live connections will still write.

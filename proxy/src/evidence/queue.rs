@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, Semaphore};
 
 use super::encode::Encoded;
+use super::first_seen::Pair;
 use super::record::{CheckpointRecord, CloseRecord, DecisionRecord, GapRecord, PolicyRecord};
 use super::room::{CLOSE_BYTES, DECISION_BYTES, Room, Space};
 
@@ -103,6 +104,8 @@ pub(super) struct Entry {
     pub durability: Durability,
     /// Who waits for it to stand.
     pub waiter: Option<Arc<Slot>>,
+    /// Whose first visit to a domain it is.
+    pub first: Option<Pair>,
 }
 
 /// Where a connection waits for its record to stand.

@@ -115,11 +115,13 @@ impl Reservation {
         let Some(close_room) = room.split(CLOSE_BYTES) else { return Err(Unavailable::Full) };
         shared.queue.available()?;
         shared.stamp(self.id, &mut record);
+        let first = shared.first_seen.mark(Arc::make_mut(&mut record));
         let item = Item::Decision(record.clone());
         let encoded = Encoded::of(&item, std::mem::take(&mut self.buffer));
         let durability = shared.durability(demanded);
         let waiter = Some(self.slot.clone());
-        shared.queue.push(Entry { item, encoded, room, durability, waiter })?;
+        let pushed = shared.queue.push(Entry { item, encoded, room, durability, waiter, first });
+        pushed.inspect_err(|_| first.into_iter().for_each(|pair| shared.first_seen.forget(pair)))?;
         // From here on the record may stand, so there is a close to come, also where the wait below is given up.
         let admission = Admission {
             shared: shared.clone(),
@@ -131,7 +133,8 @@ impl Reservation {
             label: shared.label(&record),
         };
         let settled = tokio::time::timeout(shared.commit_timeout, self.slot.settled()).await;
-        settled.unwrap_or(Err(Unavailable::Slow))?;
+        let settled = settled.unwrap_or(Err(Unavailable::Slow));
+        settled.inspect_err(|_| first.into_iter().for_each(|pair| shared.first_seen.forget(pair)))?;
         shared.recent.remember(record);
         Ok(admission)
     }
@@ -154,8 +157,14 @@ impl Reservation {
         };
         let item = Item::Decision(record.clone());
         let encoded = Encoded::of(&item, std::mem::take(&mut self.buffer));
-        let pushed =
-            self.shared.queue.push(Entry { item, encoded, room, durability: Durability::Interval, waiter: None });
+        let pushed = self.shared.queue.push(Entry {
+            item,
+            encoded,
+            room,
+            durability: Durability::Interval,
+            waiter: None,
+            first: None,
+        });
         match pushed {
             Ok(()) => {
                 self.shared.metrics.decided(&record);
@@ -213,7 +222,7 @@ impl Admission {
         let label = self.label.take();
         let item = Item::Close(Box::new(record), label);
         let encoded = Encoded::of(&item, self.shared.queue.buffer());
-        let entry = Entry { item, encoded, room, durability: Durability::Interval, waiter: None };
+        let entry = Entry { item, encoded, room, durability: Durability::Interval, waiter: None, first: None };
         if self.shared.queue.push(entry).is_err() {
             self.shared.metrics.evidence_lost.increment(1);
         }

@@ -34,6 +34,7 @@ pub(super) fn settings(config: &Config, connections: usize, name: Arc<str>, cloc
             retry_first: limits.evidence_retry_first,
             retry_longest: limits.evidence_retry_longest,
             export_timeout: limits.otlp_timeout,
+            first_seen: limits.evidence_first_seen,
             commit_timeout: limits.evidence_commit_timeout,
             sync_interval: limits.evidence_sync_interval,
             unsynced_bytes: limits.evidence_unsynced_bytes,

@@ -145,6 +145,12 @@ fn destination(asked: &Destination, wire: &mut Wire<'_>) {
     if let Some(port) = asked.port {
         wire.int("server.port", port.into());
     }
+    if let Some(domain) = &asked.domain {
+        wire.text("gatepass.destination.domain", domain.as_str());
+    }
+    if let Some(first) = asked.first_seen {
+        wire.bool("gatepass.destination.first_seen", first);
+    }
     if let Some(text) = &asked.text {
         wire.text("gatepass.destination.text", text.as_str());
     }

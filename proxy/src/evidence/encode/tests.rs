@@ -82,8 +82,17 @@ fn who() -> BoxedStrategy<Who> {
 
 fn destination() -> BoxedStrategy<Destination> {
     let addresses = prop::collection::vec(any::<std::net::IpAddr>(), 0..3);
-    (option::of(text()), option::of(any::<u16>()), option::of(text()), addresses, option::of(any::<std::net::IpAddr>()))
-        .prop_map(|(host, port, text, addresses, address)| Destination { host, port, text, addresses, address })
+    let names = (option::of(text()), option::of(text()), option::of(text()));
+    (names, option::of(any::<u16>()), option::of(any::<bool>()), addresses, option::of(any::<std::net::IpAddr>()))
+        .prop_map(|((host, domain, text), port, first_seen, addresses, address)| Destination {
+            host,
+            port,
+            domain,
+            first_seen,
+            text,
+            addresses,
+            address,
+        })
         .boxed()
 }
 

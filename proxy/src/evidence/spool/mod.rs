@@ -42,6 +42,7 @@ use tokio::sync::watch;
 use unclosed::Run;
 use writer::Parts;
 
+use super::first_seen::Journal;
 use super::queue::Durability;
 use super::room::Full;
 use super::stdout::Lines;
@@ -70,6 +71,7 @@ pub(super) fn start(
     signature: Signature,
     shared: &Shared,
     lines: Option<Lines>,
+    journal: Journal,
     limits: Limits,
 ) -> Result<watch::Receiver<u64>, StartError> {
     let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
@@ -96,6 +98,7 @@ pub(super) fn start(
         ledger: Ledger::new(store, tree, signature),
         shelf,
         lines,
+        journal,
         written,
         gap,
         unclosed,

@@ -18,6 +18,7 @@ use super::shelf::Shelf;
 use super::syncer::{Syncer, Task};
 use super::unclosed::Run;
 use crate::evidence::encode::{Encoded, SequenceAttribute};
+use crate::evidence::first_seen::{Journal, Pair};
 use crate::evidence::queue::{Durability, Entry, Item, Queue, Slot};
 use crate::evidence::record::Gap;
 use crate::evidence::room::Room;
@@ -39,6 +40,7 @@ struct Group {
     durability: Option<Durability>,
     waiters: Vec<Arc<Slot>>,
     items: Vec<(Item, Option<Room>)>,
+    firsts: Vec<Pair>,
 }
 
 /// What the writer is made of.
@@ -50,6 +52,7 @@ pub(super) struct Parts {
     pub ledger: Ledger,
     pub shelf: Shelf,
     pub lines: Option<Lines>,
+    pub journal: Journal,
     /// The last record that stands, for whoever reads the spool.
     pub written: watch::Sender<u64>,
     /// What a recovery has to tell.
@@ -71,6 +74,7 @@ struct Writer {
     ledger: Ledger,
     shelf: Shelf,
     lines: Option<Lines>,
+    journal: Journal,
     written: watch::Sender<u64>,
     syncer: Syncer,
     group: Group,
@@ -84,7 +88,8 @@ struct Writer {
 
 /// Start the thread. It ends when the queue is stopped and everything stands, or cannot.
 pub(super) fn start(parts: Parts) -> io::Result<()> {
-    let Parts { queue, metrics, limits, disk, ledger, shelf, lines, written, gap, unclosed, run, lock } = parts;
+    let Parts { queue, metrics, limits, disk, ledger, shelf, lines, journal, written, gap, unclosed, run, lock } =
+        parts;
     let now = Instant::now();
     let mut writer = Writer {
         queue,
@@ -94,6 +99,7 @@ pub(super) fn start(parts: Parts) -> io::Result<()> {
         ledger,
         shelf,
         lines,
+        journal,
         written,
         syncer: Syncer::start()?,
         group: Group::default(),
@@ -145,7 +151,8 @@ impl Writer {
 
     /// Number a record, hash it and put it into the group.
     fn add(&mut self, entry: Entry) {
-        let Entry { item, encoded, room, durability, waiter } = entry;
+        let Entry { item, encoded, room, durability, waiter, first } = entry;
+        self.group.firsts.extend(first);
         self.put(item, encoded, Some(room));
         self.group.waiters.extend(waiter);
         match durability {
@@ -255,6 +262,9 @@ impl Writer {
             }
         }
         self.written.send_replace(self.group.last);
+        if let Err(error) = self.journal.add(&mut self.group.firsts) {
+            self.ledger.complain(&error);
+        }
         if let Err(error) = self.ledger.write_tiles() {
             self.ledger.complain(&error);
         }

@@ -137,6 +137,30 @@ fn no_query_no_header_and_no_credential_is_ever_written() {
 }
 
 #[test]
+fn the_largest_record_that_facts_and_a_bundle_can_make_fits_a_frame() {
+    let long = |length: usize| "\u{202e}".repeat(length);
+    let list = Shown::List((0..200).map(|_| Shown::Text(long(300))).collect());
+    let failed = (0..40).map(|_| FailedClause { clause: long(300), seen: list.clone(), wanted: list.clone() });
+    let near = Nearest { rule: rule(), failed: failed.collect() };
+    let many = |count: usize| (0..count).map(|_| long(300)).collect::<Vec<_>>();
+    let facts = Facts {
+        tls: Some(Tls::Hello(Hello { sni: Some(long(300)), alpn: many(300), versions: many(300), ech: false })),
+        identity: Identity::token(&long(5000)),
+        request: all_facts().request.map(|request| HttpRequest { path: long(5000), ..request }),
+        resolved: all_facts().resolved.map(|resolved| Resolved {
+            answers: (0..300u16).map(|n| IpAddr::from([0x2001, 0xdb8, 1, 2, 3, 4, 5, n])).collect(),
+            cname: many(300),
+            ..resolved
+        }),
+        ..all_facts()
+    };
+    let nearest = [near.clone(), near.clone(), near];
+    let record = DecisionRecord::decided(&facts, &decision(Effect::Deny, Reason::NoRule), &nearest, policy_ref());
+    let bytes = crate::evidence::encode::tests::bytes_of(&mut Item::Decision(Arc::new(record)), u64::MAX >> 1);
+    assert!((30_000..spool::segment::RECORD_MAX).contains(&bytes.len()), "{}", bytes.len());
+}
+
+#[test]
 fn what_a_client_sent_cannot_forge_a_record_or_a_line() {
     let evil = "a\u{202e}b\nfake\u{1b}[2J";
     let facts = Facts {
