@@ -81,7 +81,7 @@ impl Startup {
             }
         };
         let found = find_servers(&config.dns).await;
-        let services = found.as_ref().map_or_else(|_| Vec::new(), |dns| services(dns, &config.evidence));
+        let services = found.as_ref().map_or_else(|_| Vec::new(), |dns| services(dns, &config));
         let resolver = match found {
             Ok(dns) => Resolver::new(&resolver_settings(&dns, &limits))
                 .map_err(|error| problems.push(format!("error: `dns`: {error}"))),
@@ -206,8 +206,8 @@ fn floor(floor: &gatepass_config::floor::Floor, services: Vec<SocketAddr>) -> Re
     })
 }
 
-/// The name servers and the collector, as far as they are given by address.
-fn services(dns: &dns::Dns, evidence: &gatepass_config::evidence::Evidence) -> Vec<SocketAddr> {
+/// The name servers and whatever takes records, metrics and traces, as far as they are given by address.
+fn services(dns: &dns::Dns, config: &Config) -> Vec<SocketAddr> {
     let forwarded = dns.forwarders.iter().flat_map(|forwarder| &forwarder.servers);
     let servers = dns.servers.iter().chain(forwarded).filter_map(|server| match server {
         dns::Server::System => None,
@@ -215,11 +215,12 @@ fn services(dns: &dns::Dns, evidence: &gatepass_config::evidence::Evidence) -> V
         dns::Server::Tls { port, address, .. } => address.map(|ip| SocketAddr::new(ip, *port)),
         dns::Server::Https { url, address } => address.map(|ip| SocketAddr::new(ip, url.port)),
     });
-    let collector = evidence
-        .otlp
-        .iter()
-        .filter_map(|otlp| otlp.endpoint.value.host.ip().map(|ip| SocketAddr::new(ip, otlp.endpoint.value.port)));
-    servers.chain(collector).collect()
+    let evidence = config.evidence.otlp.as_ref().map(|otlp| &otlp.collector);
+    let collectors = evidence.into_iter().chain(config.telemetry.as_ref().map(|telemetry| &telemetry.otlp));
+    let collectors = collectors.map(|collector| (&collector.endpoint.value.host, collector.endpoint.value.port));
+    let syslog = config.evidence.syslog.iter().map(|syslog| (&syslog.address.value.host, syslog.address.value.port));
+    let takers = collectors.chain(syslog).filter_map(|(host, port)| host.ip().map(|ip| SocketAddr::new(ip, port)));
+    servers.chain(takers).collect()
 }
 
 /// Every address of every interface now.
@@ -244,8 +245,8 @@ fn evidence_settings(
         Stdout::None => None,
     };
     let otlp = config.evidence.otlp.as_ref().map(|otlp| otlp::Settings {
-        endpoint: otlp.endpoint.value.to_string(),
-        protocol: match otlp.transport {
+        endpoint: otlp.collector.endpoint.value.to_string(),
+        protocol: match otlp.collector.transport {
             Transport::Grpc => otlp::Protocol::Grpc,
             Transport::Http => otlp::Protocol::HttpProtobuf,
         },

@@ -12,7 +12,7 @@ use gatepass_certs::chain::{Chain, Purpose};
 use gatepass_certs::mint::{self, Ca, Dev, Existing, Leaf, Name, Validity};
 use gatepass_certs::subject::SpiffeId;
 use gatepass_certs::{Alpn, Limits as CertLimits};
-use gatepass_config::evidence::{Evidence, Stdout};
+use gatepass_config::evidence::Stdout;
 use gatepass_config::floor::Loopback;
 use gatepass_config::identity::TokensFile;
 use gatepass_config::listeners::{ClientCertificates, Listener, Presence, Protocol, Tls};
@@ -262,7 +262,8 @@ fn config(
     config.policy =
         Policy { bundle: Bundle::Directory(Located::nowhere(directory.join("policy"))), reload: Reload::Signal };
     config.dns.servers = vec![dns::Server::Plain(names.address)];
-    config.evidence = Evidence { stdout: Stdout::None, otlp: None };
+    config.evidence.stdout = Stdout::None;
+    config.evidence.spool.directory = file(&directory.join("evidence"));
     config.admin = None;
     Ok(config)
 }
