@@ -11,3 +11,7 @@
 //! ```
 
 pub mod segment;
+
+pub mod directory;
+
+pub mod follow;

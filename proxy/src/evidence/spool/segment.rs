@@ -6,7 +6,7 @@
 //! stretch of zeros is no frame. Where the highest bit of the length is set the record was erased, and the frame holds
 //! the 32 bytes of its leaf hash instead.
 
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 
 use serde::{Deserialize, Serialize};
 
@@ -54,6 +54,16 @@ pub enum Frame {
     Record(Vec<u8>),
     /// The record was erased; its leaf hash remains.
     Erased([u8; 32]),
+}
+
+impl Frame {
+    /// Bytes of what stands in it.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Frame::Record(record) => record.len(),
+            Frame::Erased(leaf) => leaf.len(),
+        }
+    }
 }
 
 /// Why a segment cannot be read on from here.
@@ -127,6 +137,7 @@ fn write(word: u32, pieces: &[&[u8]], into: &mut Vec<u8>) {
 }
 
 /// Reads a segment from its beginning.
+#[derive(Debug)]
 pub struct Reader<R> {
     from: BufReader<R>,
     header: Header,
@@ -212,6 +223,14 @@ impl<R: Read> Reader<R> {
         self.next += 1;
         self.at += (FRAME_OVERHEAD + length) as u64;
         Ok(Some((sequence, frame)))
+    }
+}
+
+impl<R: Read + Seek> Reader<R> {
+    /// Forget what was read of the frame at [`Reader::at`], so that the next call reads it anew: a writer may have
+    /// finished it since.
+    pub fn retry(&mut self) -> io::Result<()> {
+        self.from.seek(SeekFrom::Start(self.at)).map(|_| ())
     }
 }
 
