@@ -43,6 +43,8 @@ mod line;
 
 pub mod otlp;
 
+pub mod ship;
+
 pub use queue::Unavailable;
 pub use record::{CloseRecord, DecisionRecord, PolicyRecord};
 pub use reservation::{Admission, Close, Counters, Reservation};
