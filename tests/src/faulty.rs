@@ -210,10 +210,11 @@ async fn accept(listener: &TcpListener, state: &Arc<State>, tls: Option<&TlsAcce
             let connection = async {
                 match tls {
                     None => converse(stream, state).await,
-                    Some(tls) => match tls.accept(stream).await {
-                        Ok(stream) => converse(stream, state).await,
-                        Err(_) => {}
-                    },
+                    Some(tls) => {
+                        if let Ok(stream) = tls.accept(stream).await {
+                            converse(stream, state).await;
+                        }
+                    }
                 }
             };
             tokio::select! {

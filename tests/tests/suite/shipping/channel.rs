@@ -105,8 +105,7 @@ async fn settings_that_are_mended_hold_from_the_next_request_on() {
     let nowhere = Faulty::bound(None);
     let client = Client::new(&world.settings(&nowhere, Protocol::Grpc)).unwrap();
     let sink = gatepass::evidence::ship::Sink::Otlp(client.clone());
-    let settings =
-        gatepass::evidence::ship::Settings { sink, spool: world.spool().to_owned(), limits: world.limits };
+    let settings = gatepass::evidence::ship::Settings { sink, spool: world.spool().to_owned(), limits: world.limits };
     world.write(30);
     let written = tokio::sync::watch::channel(world.written()).1;
     let shipped = gatepass::evidence::ship::start(settings, written, world.metrics.clone()).unwrap();

@@ -133,10 +133,7 @@ async fn a_batch_is_bounded_in_records_and_in_bytes() {
     let shipped = world.start(&collector, BOTH[0]);
     world.write(100);
     world.drained(&shipped).await;
-    let sizes: Vec<usize> = collector
-        .seen()
-        .iter()
-        .map(|seen| seen.request.resource_logs[0].scope_logs[0].log_records.len())
-        .collect();
+    let sizes: Vec<usize> =
+        collector.seen().iter().map(|seen| seen.request.resource_logs[0].scope_logs[0].log_records.len()).collect();
     assert!(sizes.iter().all(|size| *size == 5), "{sizes:?}");
 }
