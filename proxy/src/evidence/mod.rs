@@ -43,6 +43,8 @@ mod line;
 
 pub mod otlp;
 
+pub mod sinks;
+
 pub mod ship;
 
 pub use queue::Unavailable;

@@ -5,6 +5,7 @@
 use std::fmt::Write as _;
 
 use gatepass::evidence::fields::{DERIVED, FIELDS, Place};
+use gatepass::evidence::sinks::rfc5424::{PARAMS, SD_ID};
 use gatepass::evidence::words::{Ending, Outcome};
 use gatepass::metrics::{Kind, METRICS};
 use gatepass_config::limits::TABLE;
@@ -112,4 +113,15 @@ fn the_records_are_those_of_the_code() {
     let endings: Vec<_> = Ending::ALL.iter().map(|word| format!("`{}`", word.as_str())).collect();
     writeln!(text, "\n## Outcomes\n\n{}\n\n## Endings\n\n{}", outcomes.join(", "), endings.join(", ")).unwrap();
     equal("records.md", &text);
+}
+
+#[test]
+fn the_parameters_of_syslog_messages_are_those_of_the_code() {
+    let mut text = format!(
+        "# Syslog\n\nThe parameters of `{SD_ID}`, the structured data of each message, with the [field](records.md) that each shows. One whose field is absent is left out. Lists are shown with commas.\n\n| parameter | field |\n|---|---|\n"
+    );
+    for param in PARAMS {
+        writeln!(text, "| `{}` | `{}` |", param.name, param.path).unwrap();
+    }
+    equal("syslog.md", &text);
 }
