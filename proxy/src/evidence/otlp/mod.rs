@@ -23,6 +23,10 @@ pub mod encode;
 
 mod request;
 
+pub mod message;
+
+pub mod decode;
+
 pub use client::EndpointError;
 
 /// Records in one request.
