@@ -96,7 +96,7 @@ fn evidence(directory: &std::path::Path, durability: Durability) -> Evidence {
             durability,
         },
         output: None,
-        otlp: None,
+        sinks: Vec::new(),
         limits: Limits { queue: 400_000, ..Limits::default() },
     };
     Evidence::start(settings, Arc::new(Metrics::new().unwrap())).unwrap()

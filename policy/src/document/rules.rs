@@ -116,10 +116,7 @@ fn rule(node: &Node<'_>, book: Book, report: &mut Report<'_>) -> Option<RawRule>
         Some((trust, node.place))
     });
     let when = fields.optional("when").and_then(|node| read::text(node, report));
-    let keeping = fields.optional("evidence").map(|node| {
-        let value = choice(node, ["synced"], [Keeping::Synced], report)?;
-        Some(At { value, place: node.place })
-    });
+    let keeping = fields.optional("evidence").map(|node| keeping(node, report));
     if let Some(node) = fields.optional("egress_point") {
         egress_point(node, report);
     }
@@ -157,6 +154,11 @@ fn rule(node: &Node<'_>, book: Book, report: &mut Report<'_>) -> Option<RawRule>
     };
     check_action(&rule, &named, book, trust_place, report);
     whole.then_some(rule)
+}
+
+fn keeping(node: &Node<'_>, report: &mut Report<'_>) -> Option<At<Keeping>> {
+    let value = choice(node, ["synced"], [Keeping::Synced], report)?;
+    Some(At { value, place: node.place })
 }
 
 /// What this version does not enforce.

@@ -138,8 +138,12 @@ async fn live(gateway: Gateway, watched: Vec<PathBuf>, quick: bool) -> Exit {
             eprintln!("drained: every record is out");
             Exit::Yes
         }
+        Flushed::Spooled(records) => {
+            eprintln!("drained: every record is in the spool; {records} are sent on after the next start");
+            Exit::Yes
+        }
         Flushed::Left(records) => {
-            eprintln!("error: {records} records could not be delivered in time");
+            eprintln!("error: {records} records could not be written in time");
             Exit::Failed
         }
     }

@@ -6,7 +6,7 @@
 //! outage fills the queue and then refuses connections: nothing is ever lost to make way.
 
 use std::io::Write as _;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use gatepass_policy::decision::Effect;
@@ -24,6 +24,8 @@ pub mod parts;
 pub mod words;
 
 pub mod text;
+
+mod settings;
 
 mod spelling;
 
@@ -57,10 +59,13 @@ pub mod otlp;
 
 pub mod sinks;
 
+pub mod ship;
+
 pub use queue::{Durability, Unavailable};
 pub use record::{CloseRecord, DecisionRecord, PolicyRecord};
 pub use reservation::{Admission, Close, Counters, Reservation};
 pub use room::Full;
+pub use settings::{Batches, Limits, Paths, Settings};
 pub use stdout::{Colour, Format, Output};
 
 use encode::Encoded;
@@ -75,87 +80,6 @@ use words::{FloorMark, PolicyResult};
 
 /// Room that policy records have of their own, so that a full queue does not hide that the policy changed.
 const OWN_ROOM: u32 = 64;
-
-/// Where evidence goes.
-pub struct Settings {
-    /// The gateway's name, on every record.
-    pub gateway: Arc<str>,
-    /// Marks every record, where the gateway's address floor is not the one for production.
-    pub floor: Option<FloorMark>,
-    /// Wall-clock time.
-    pub clock: Clock,
-    /// Whether the paths of plain HTTP requests are recorded.
-    pub paths: Paths,
-    /// Where records are kept.
-    pub spool: spool::Settings,
-    /// Standard output, if records go there.
-    pub output: Option<Output>,
-    /// The collector, if records go there.
-    pub otlp: Option<otlp::Settings>,
-    /// Bounds.
-    pub limits: Limits,
-}
-
-/// Whether the paths of plain HTTP requests are recorded: people put names and keys into them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Paths {
-    /// They are, without the query.
-    Keep,
-    /// They are not.
-    Drop,
-}
-
-/// Bounds of evidence.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// Records that may wait, those that live connections will still write included: at least twice the connections.
-    /// A record takes about 2 KiB while it waits, at worst about 64.
-    pub queue: u32,
-    /// Decisions kept in memory to answer why.
-    pub recent: usize,
-    /// The first pause after a failed write or export.
-    pub retry_first: Duration,
-    /// The longest pause.
-    pub retry_longest: Duration,
-    /// How long one export may take.
-    pub export_timeout: Duration,
-    /// Pairs of identity and domain that are remembered to tell a first visit.
-    pub first_seen: usize,
-    /// How long an admission waits for its record to stand.
-    pub commit_timeout: Duration,
-    /// How often the spool is brought to the disk.
-    pub sync_interval: Duration,
-    /// Bytes that may wait for the disk.
-    pub unsynced_bytes: usize,
-    /// Bytes of one segment.
-    pub segment_bytes: u64,
-    /// How long a segment is written.
-    pub segment_age: Duration,
-    /// How often the log is signed, if there is anything new in it.
-    pub checkpoint_interval: Duration,
-    /// Records after which it is signed in any case.
-    pub checkpoint_records: u64,
-}
-
-impl Default for Limits {
-    fn default() -> Limits {
-        Limits {
-            queue: 65_536,
-            recent: 4_096,
-            retry_first: Duration::from_millis(50),
-            retry_longest: Duration::from_secs(30),
-            export_timeout: Duration::from_secs(10),
-            first_seen: 1_000_000,
-            commit_timeout: Duration::from_secs(5),
-            sync_interval: Duration::from_millis(200),
-            unsynced_bytes: 64 << 20,
-            segment_bytes: 16 << 20,
-            segment_age: Duration::from_secs(600),
-            checkpoint_interval: Duration::from_secs(1),
-            checkpoint_records: 512,
-        }
-    }
-}
 
 /// What every holder of a reservation shares.
 pub(crate) struct Shared {
@@ -183,23 +107,26 @@ pub struct Evidence {
     written: watch::Receiver<u64>,
     /// Closed when the last line is out.
     printed: Option<watch::Receiver<()>>,
+    shipped: Arc<[ship::Shipped]>,
 }
 
 /// Whether everything was out in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flushed {
-    /// Every record is out.
+    /// Every record stands in the spool, and every sink has it.
     All,
-    /// So many were still waiting.
+    /// Every record stands in the spool; some sink lacks so many, and gets them after the next start.
+    Spooled(u64),
+    /// So many do not stand.
     Left(u32),
 }
 
 /// Why evidence could not be started.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The collector's address cannot be used.
-    #[error(transparent)]
-    Otlp(#[from] otlp::EndpointError),
+    /// It cannot be told how far a sink has the records.
+    #[error("the cursor of a sink cannot be used: {0}")]
+    Cursor(std::io::Error),
     /// The spool cannot be used.
     #[error(transparent)]
     Spool(#[from] spool::SpoolError),
@@ -211,7 +138,7 @@ pub enum StartError {
 impl Evidence {
     /// Open the spool, and start the writer, a thread of its own, and the exporter, a task of the current tokio runtime.
     pub fn start(settings: Settings, metrics: Arc<Metrics>) -> Result<Evidence, StartError> {
-        let Settings { gateway, floor, clock, paths, spool, output, otlp, limits } = settings;
+        let Settings { gateway, floor, clock, paths, spool, output, sinks, limits } = settings;
         let space = Arc::new(Space::new(spool.max_size, spool.full));
         let unusable = |error| SpoolError::Io { path: spool.directory.clone(), error };
         std::fs::create_dir_all(&spool.directory).map_err(unusable)?;
@@ -233,8 +160,16 @@ impl Evidence {
         let output = output.map(|output| stdout::start(output, &shared.queue, limits));
         let (lines, printed) = output.transpose().map_err(StartError::Thread)?.unzip();
         let signature = spool::Signature { gateway: shared.gateway.clone(), floor, clock };
-        let written = spool::start(&spool, signature, &shared, lines, journal, limits)?;
-        Ok(Evidence { shared, written, printed })
+        let positions = Arc::new(OnceLock::new());
+        let written = spool::start(&spool, signature, &shared, (lines, journal), positions.clone(), limits)?;
+        let ship = |sink| {
+            let settings = ship::Settings { sink, spool: spool.directory.clone(), limits: limits.shipping() };
+            ship::start(settings, written.clone(), shared.metrics.clone()).map_err(StartError::Cursor)
+        };
+        let shipped: Vec<ship::Shipped> = sinks.into_iter().map(ship).collect::<Result<_, _>>()?;
+        // Until this is set nothing counts as delivered.
+        let _ = positions.set(shipped.iter().map(ship::Shipped::positions).collect());
+        Ok(Evidence { shared, written, printed, shipped: shipped.into() })
     }
 
     /// Take room for one decision and its close, before anything leaves the gateway.
@@ -319,7 +254,24 @@ impl Evidence {
         };
         // The last checkpoint gets a moment even where there is no time left; the disk may hang all the same.
         let _ = tokio::time::timeout_at(end.max(tokio::time::Instant::now() + LAST_CHECKPOINT), ended).await;
-        flushed
+        match flushed {
+            Flushed::All => self.delivered(end).await,
+            Flushed::Spooled(_) | Flushed::Left(_) => flushed,
+        }
+    }
+
+    /// Give the sinks what is left of the time to take what they do not have.
+    async fn delivered(&self, end: tokio::time::Instant) -> Flushed {
+        let last = *self.written.borrow();
+        let mut missing = 0;
+        for shipped in self.shipped.iter() {
+            let left = end.saturating_duration_since(tokio::time::Instant::now());
+            match shipped.drained(last, left).await {
+                ship::Drained::All => {}
+                ship::Drained::Left(records) => missing = records.max(missing),
+            }
+        }
+        if missing == 0 { Flushed::All } else { Flushed::Spooled(missing) }
     }
 }
 

@@ -62,6 +62,7 @@ pub(super) enum Item {
 
 impl Item {
     /// As it is written to standard output.
+    #[cfg(test)]
     pub fn json(&self) -> serde_json::Value {
         // Serialising a record cannot fail: string keys, no errors of our own.
         match self {
@@ -192,10 +193,6 @@ impl Queue {
             space,
             buffers: Mutex::new(Vec::with_capacity(BUFFERS)),
         }
-    }
-
-    pub fn capacity(&self) -> u32 {
-        self.capacity
     }
 
     pub fn space(&self) -> &Arc<Space> {

@@ -7,6 +7,8 @@ mod names;
 
 mod records;
 
+mod sinks;
+
 mod who;
 
 pub(crate) use bounds::policy as policy_limits;

@@ -8,7 +8,7 @@ use gatepass_config::floor::Loopback;
 
 use crate::clock::Clock;
 use crate::evidence::words::FloorMark;
-use crate::evidence::{Durability, Full, Limits, Output, Paths, Settings, spool};
+use crate::evidence::{Batches, Durability, Full, Limits, Output, Paths, Settings, spool};
 
 /// The queue has room for what waits and for every live connection's close on top of it.
 pub(super) fn settings(config: &Config, connections: usize, name: Arc<str>, clock: Clock) -> Result<Settings, String> {
@@ -27,13 +27,17 @@ pub(super) fn settings(config: &Config, connections: usize, name: Arc<str>, cloc
         },
         spool: spool_settings(evidence),
         output: output(evidence.stdout)?,
-        otlp: None,
+        sinks: super::sinks::sinks(evidence, limits.otlp_timeout)?,
         limits: Limits {
             queue: u32::try_from(queue).unwrap_or(u32::MAX),
             recent: limits.recent_decisions,
             retry_first: limits.evidence_retry_first,
             retry_longest: limits.evidence_retry_longest,
-            export_timeout: limits.otlp_timeout,
+            batches: Batches {
+                records: limits.evidence_batch_records,
+                bytes: limits.evidence_batch_bytes,
+                in_flight: limits.evidence_batches_in_flight,
+            },
             first_seen: limits.evidence_first_seen,
             commit_timeout: limits.evidence_commit_timeout,
             sync_interval: limits.evidence_sync_interval,

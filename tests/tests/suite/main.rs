@@ -39,6 +39,8 @@ mod reload;
 
 mod reserved;
 
+mod shipping;
+
 mod shutdown;
 
 mod startup;

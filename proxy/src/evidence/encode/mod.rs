@@ -77,10 +77,6 @@ impl Encoded {
         self.bytes.split_at_checked(self.split).unwrap_or_default()
     }
 
-    pub fn len(&self) -> usize {
-        self.bytes.len()
-    }
-
     /// The buffer, for another record.
     pub fn into_buffer(self) -> Vec<u8> {
         self.bytes

@@ -18,8 +18,6 @@ use super::segment::{self, Header};
 struct Chunk {
     /// Where they end in the file.
     end: u64,
-    /// The sequence number of the last one.
-    last: u64,
     bytes: Vec<u8>,
 }
 
@@ -118,7 +116,7 @@ impl Disk {
         self.written = Extent { end: self.written.end + bytes.len() as u64, last };
         self.unsynced_bytes += bytes.len();
         let bytes = std::mem::take(bytes);
-        self.unsynced.push_back(Chunk { end: self.written.end, last, bytes });
+        self.unsynced.push_back(Chunk { end: self.written.end, bytes });
         Ok(())
     }
 

@@ -31,6 +31,7 @@ mod unclosed;
 mod writer;
 
 use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use ledger::Ledger;
@@ -70,8 +71,8 @@ pub(super) fn start(
     settings: &Settings,
     signature: Signature,
     shared: &Shared,
-    lines: Option<Lines>,
-    journal: Journal,
+    (lines, journal): (Option<Lines>, Journal),
+    positions: Arc<OnceLock<Vec<watch::Receiver<u64>>>>,
     limits: Limits,
 ) -> Result<watch::Receiver<u64>, StartError> {
     let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
@@ -81,7 +82,11 @@ pub(super) fn start(
         host: (!name.is_empty()).then_some(name),
     };
     let Recovered { disk, store, tree, sealed, gap, unclosed, lock } = recover::open(&settings.directory, &author)?;
-    let delivered: Delivered = Box::new(|| u64::MAX);
+    // The last record that every sink has; none as long as it is not known which sinks there are.
+    let delivered: Delivered = Box::new(move || {
+        let positions = positions.get();
+        positions.map_or(0, |sinks| sinks.iter().map(|position| *position.borrow()).min().unwrap_or(u64::MAX))
+    });
     let segments = settings.directory.join("segments");
     if let Some(archive) = &settings.archive {
         std::fs::create_dir_all(archive).map_err(|error| SpoolError::Io { path: archive.clone(), error })?;

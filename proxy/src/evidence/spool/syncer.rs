@@ -39,11 +39,6 @@ impl Syncer {
         Ok(Syncer { to, from, busy: false })
     }
 
-    /// Whether a file is being synchronised.
-    pub fn is_busy(&self) -> bool {
-        self.busy
-    }
-
     /// Synchronise this one, unless another is under way.
     pub fn begin(&mut self, task: Task) {
         if !self.busy {

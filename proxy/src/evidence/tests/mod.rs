@@ -165,7 +165,6 @@ pub(crate) fn limits(queue: u32) -> Limits {
         recent: 16,
         retry_first: Duration::from_millis(1),
         retry_longest: Duration::from_millis(20),
-        export_timeout: Duration::from_secs(5),
         // Only the one at the end, so that tests can count.
         checkpoint_interval: Duration::from_secs(3600),
         checkpoint_records: u64::MAX,
@@ -193,7 +192,7 @@ pub(crate) fn settings(output: Option<Output>, queue: u32) -> Settings {
         paths: Paths::Keep,
         spool: spool(),
         output,
-        otlp: None,
+        sinks: Vec::new(),
         limits: limits(queue),
     }
 }
