@@ -222,6 +222,22 @@ fn records_have_a_spool_whatever_the_file_says() {
 }
 
 #[test]
+fn the_configuration_in_the_documentation_of_sinks_loads() {
+    let text = include_str!("../../../docs/evidence/sinks.md");
+    let example = text.split("```yaml\n").nth(1).unwrap().split("```").next().unwrap();
+    let scratch = world();
+    for name in ["token", "collector-ca.pem", "logs-ca.pem"] {
+        scratch.file(name, "x");
+    }
+    let example = example.replace("/var/log/gatepass/", "");
+    let config = load(&scratch.file("gatepass.yaml", &format!("{SMALLEST}{example}")), now()).unwrap();
+    let evidence = config.evidence;
+    assert!(evidence.otlp.is_some_and(|otlp| otlp.collector.headers.len() == 2));
+    assert!(evidence.syslog.is_some() && evidence.ocsf.is_some());
+    assert_eq!(config.warnings, []);
+}
+
+#[test]
 fn a_segment_is_at_most_an_eighth_of_its_spool() {
     let segment = |section: &str| {
         let config = load_this(&format!("{SMALLEST}{section}\n")).unwrap();

@@ -117,9 +117,7 @@ fn rule(node: &Node<'_>, book: Book, report: &mut Report<'_>) -> Option<RawRule>
     });
     let when = fields.optional("when").and_then(|node| read::text(node, report));
     let keeping = fields.optional("evidence").map(|node| keeping(node, report));
-    if let Some(node) = fields.optional("egress_point") {
-        egress_point(node, report);
-    }
+    let _ = fields.optional("egress_point").and_then(|node| egress_point(node, report));
     lifted_by(&mut fields, book, report);
     not_yet(&mut fields, report);
     let named = Named {

@@ -5,7 +5,6 @@
 use std::fmt::Write as _;
 
 use gatepass::evidence::fields::{DERIVED, FIELDS, Place};
-use gatepass::evidence::sinks::rfc5424::{PARAMS, SD_ID};
 use gatepass::evidence::words::{Ending, Outcome};
 use gatepass::metrics::{Kind, METRICS};
 use gatepass_config::limits::TABLE;
@@ -117,6 +116,8 @@ fn the_records_are_those_of_the_code() {
 
 #[test]
 fn the_parameters_of_syslog_messages_are_those_of_the_code() {
+    use gatepass::evidence::sinks::rfc5424::{PARAMS, SD_ID};
+
     let mut text = format!(
         "# Syslog\n\nThe parameters of `{SD_ID}`, the structured data of each message, with the [field](records.md) that each shows. One whose field is absent is left out. Lists are shown with commas.\n\n| parameter | field |\n|---|---|\n"
     );

@@ -174,3 +174,24 @@ proptest! {
         prop_assert_eq!(message.param("identity"), Some(&*cleaned));
     }
 }
+
+#[test]
+fn a_sink_says_of_each_kind_what_the_collector_is_told() {
+    use crate::evidence::sinks::view::{Severity, View};
+    let checkpoint = json!({"schema":1,"kind":"checkpoint","id":"019a8f3e-6c4d-7e5f-8a9b-0c1d2e3f4a5b","sequence":3,"time":"2026-11-22T10:00:09Z","gateway":"g","checkpoint":{"size":2,"root":"x","note":"y"}});
+    let mut activated = policy();
+    activated["result"] = json!("activated");
+    for record in [denial(), request(), close(), policy(), activated, gap(), checkpoint] {
+        let log = crate::evidence::otlp::encode::log_record(&record).unwrap();
+        let view = View(&record);
+        assert_eq!(view.event_name(), log.event_name);
+        let text = match view.severity() {
+            Severity::Info => "INFO",
+            Severity::Warn => "WARN",
+            Severity::Error => "ERROR",
+        };
+        assert_eq!(text, log.severity_text);
+        assert!(format!("{:?}", log.body).contains(&*view.sentence()), "{:?} {}", log.body, view.sentence());
+        assert!(format!("{:?}", log.attributes[0]).contains(&*view.uid()));
+    }
+}

@@ -34,13 +34,16 @@ fn settings(address: SocketAddr) -> Settings {
 
 /// Read until so many messages are whole.
 async fn messages(socket: &mut (impl AsyncRead + Unpin), count: usize) -> Vec<Message> {
-    let mut bytes = Vec::new();
-    loop {
-        if let Some(found) = grammar::frames(&bytes).filter(|found| found.len() >= count) {
-            return found.iter().map(|text| grammar::message(text).unwrap()).collect();
+    let reading = async {
+        let mut bytes = Vec::new();
+        loop {
+            if let Some(found) = grammar::frames(&bytes).filter(|found| found.len() >= count) {
+                return found.iter().map(|text| grammar::message(text).unwrap()).collect();
+            }
+            assert_ne!(socket.read_buf(&mut bytes).await.unwrap(), 0, "the connection ended early");
         }
-        assert_ne!(socket.read_buf(&mut bytes).await.unwrap(), 0, "the connection ended early");
-    }
+    };
+    tokio::time::timeout(Duration::from_secs(10), reading).await.expect("so many messages arrive")
 }
 
 fn sequences(messages: &[Message]) -> Vec<&str> {
