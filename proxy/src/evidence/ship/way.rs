@@ -257,6 +257,7 @@ impl Way {
     /// Give up what is under way, and write the cursor for what is through.
     async fn end(mut self) {
         self.tasks.shutdown().await;
+        self.delivery.sink.close().await;
         if self.through > *self.position.borrow() {
             let (cursor, sequence) = (self.cursor.clone(), self.through);
             // What is not written is sent again.
