@@ -5,6 +5,8 @@ mod bounds;
 
 mod names;
 
+pub mod sinks;
+
 mod who;
 
 pub(crate) use bounds::policy as policy_limits;
