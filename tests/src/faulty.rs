@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use std::io::Read as _;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, StatusCode};
@@ -41,6 +41,8 @@ pub enum Fault {
     Slow(Duration),
     /// It never answers, and keeps nothing.
     Hang,
+    /// It takes the records when [`Faulty::set`] is called, and not before.
+    Held,
     /// `INTERNAL` or 500, nothing is kept.
     Internal,
     /// `UNAUTHENTICATED` or 401, nothing is kept.
@@ -64,6 +66,8 @@ pub enum Fault {
 /// A request that came in, whatever became of it.
 #[derive(Clone, Debug)]
 pub struct Seen {
+    /// When it was there.
+    pub at: Instant,
     /// Its headers, or the metadata of gRPC.
     pub headers: HeaderMap,
     /// What it carried.
@@ -260,13 +264,18 @@ impl State {
     async fn judge(&self, fault: &Fault, headers: HeaderMap, request: ExportLogsServiceRequest) -> Verdict {
         let scopes = request.resource_logs.iter().flat_map(|logs| &logs.scope_logs);
         let records: Vec<LogRecord> = scopes.flat_map(|logs| logs.log_records.clone()).collect();
-        self.seen.lock().unwrap().push(Seen { headers, request });
+        self.seen.lock().unwrap().push(Seen { at: Instant::now(), headers, request });
         let keep = |records: &[LogRecord]| self.kept.lock().unwrap().extend_from_slice(records);
         match fault {
             Fault::None => keep(&records),
             Fault::Slow(time) => {
                 keep(&records);
                 tokio::time::sleep(*time).await;
+            }
+            Fault::Held => {
+                // An error would mean that the collector is gone, and then nobody waits.
+                let _ = self.fault.subscribe().changed().await;
+                keep(&records);
             }
             Fault::StoredButUnavailable => {
                 keep(&records);

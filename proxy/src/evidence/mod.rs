@@ -65,7 +65,7 @@ pub use queue::{Durability, Unavailable};
 pub use record::{CloseRecord, DecisionRecord, PolicyRecord};
 pub use reservation::{Admission, Close, Counters, Reservation};
 pub use room::Full;
-pub use settings::{Batches, Limits, Paths, Settings};
+pub use settings::{Limits, Paths, Settings};
 pub use stdout::{Colour, Format, Output};
 
 use encode::Encoded;
@@ -146,7 +146,7 @@ impl Evidence {
         let shared = Arc::new(Shared {
             gateway: Text::name(&gateway),
             floor,
-            queue: Arc::new(Queue::new(limits.queue, Arc::clone(&space))),
+            queue: Arc::new(Queue::new(limits.queue, Arc::clone(&space), limits.checkpoint_records)),
             own: Arc::new(tokio::sync::Semaphore::new(usize::try_from(OWN_ROOM).unwrap_or(usize::MAX))),
             recent: Recent::new(limits.recent),
             metrics,
@@ -163,7 +163,7 @@ impl Evidence {
         let positions = Arc::new(OnceLock::new());
         let written = spool::start(&spool, signature, &shared, (lines, journal), positions.clone(), limits)?;
         let ship = |sink| {
-            let settings = ship::Settings { sink, spool: spool.directory.clone(), limits: limits.shipping() };
+            let settings = ship::Settings { sink, spool: spool.directory.clone(), limits: limits.shipping };
             ship::start(settings, written.clone(), shared.metrics.clone()).map_err(StartError::Cursor)
         };
         let shipped: Vec<ship::Shipped> = sinks.into_iter().map(ship).collect::<Result<_, _>>()?;
@@ -211,7 +211,7 @@ impl Evidence {
         };
         let item = Item::Policy(Box::new(record));
         let encoded = Encoded::of(&item, self.shared.queue.buffer());
-        let (room, durability) = (Room::own(room), Durability::Interval);
+        let (room, durability) = (Some(Room::own(room)), Durability::Interval);
         self.shared.queue.push(Entry { item, encoded, room, durability, waiter: None, first: None })
     }
 

@@ -101,12 +101,22 @@ pub enum Durability {
 pub(super) struct Entry {
     pub item: Item,
     pub encoded: Encoded,
-    pub room: Room,
+    /// `None` for the log's own records.
+    pub room: Option<Room>,
     pub durability: Durability,
     /// Who waits for it to stand.
     pub waiter: Option<Arc<Slot>>,
     /// Whose first visit to a domain it is.
     pub first: Option<Pair>,
+}
+
+/// What the writer takes, in the order of the numbers.
+#[derive(Debug)]
+pub(super) enum Queued {
+    /// A record of this number.
+    Record(u64, Entry),
+    /// A checkpoint of this number is due, of everything before it.
+    Checkpoint(u64),
 }
 
 /// Where a connection waits for its record to stand.
@@ -149,6 +159,25 @@ impl Slot {
     }
 }
 
+impl State {
+    fn number(&mut self) -> u64 {
+        let number = self.next;
+        self.next += 1;
+        number
+    }
+
+    fn add(&mut self, mut entry: Entry) {
+        let number = self.number();
+        entry.item.number(number);
+        self.entries.push(Queued::Record(number, entry));
+    }
+
+    fn add_checkpoint(&mut self) {
+        self.signed = self.number();
+        self.entries.push(Queued::Checkpoint(self.signed));
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Open,
@@ -159,7 +188,11 @@ enum Phase {
 }
 
 struct State {
-    entries: Vec<Entry>,
+    entries: Vec<Queued>,
+    /// The number of the next record. Given under the lock, so that the order of the queue is the order of the numbers.
+    next: u64,
+    /// The number of the last checkpoint.
+    signed: u64,
     phase: Phase,
     /// Whether the spool cannot be written to at present.
     spool_fails: bool,
@@ -173,6 +206,8 @@ pub(super) struct Queue {
     places: Arc<Semaphore>,
     capacity: u32,
     space: Arc<Space>,
+    /// Records after which a checkpoint is due.
+    checkpoint_records: u64,
     /// Buffers of records that were written, for those to come.
     buffers: Mutex<Vec<Vec<u8>>>,
 }
@@ -181,9 +216,9 @@ pub(super) struct Queue {
 const BUFFERS: usize = 1024;
 
 impl Queue {
-    pub fn new(capacity: u32, space: Arc<Space>) -> Queue {
+    pub fn new(capacity: u32, space: Arc<Space>, checkpoint_records: u64) -> Queue {
         let entries = Vec::with_capacity(BUFFERS);
-        let state = State { entries, phase: Phase::Open, spool_fails: false, output_fails: false };
+        let state = State { entries, next: 1, signed: 0, phase: Phase::Open, spool_fails: false, output_fails: false };
         let places = usize::try_from(capacity).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
         Queue {
             state: Mutex::new(state),
@@ -191,6 +226,7 @@ impl Queue {
             places: Arc::new(Semaphore::new(places)),
             capacity,
             space,
+            checkpoint_records,
             buffers: Mutex::new(Vec::with_capacity(BUFFERS)),
         }
     }
@@ -243,7 +279,12 @@ impl Queue {
         buffers.extend(from.drain(..).take(room));
     }
 
-    /// Put a record into room that was reserved.
+    /// Go on with this number.
+    pub fn begin(&self, next: u64) {
+        self.lock().next = next;
+    }
+
+    /// Number a record and put it into room that was reserved.
     pub fn push(&self, entry: Entry) -> Result<(), Unavailable> {
         let mut state = self.lock();
         if state.phase == Phase::Stopped {
@@ -254,7 +295,10 @@ impl Queue {
             return Err(Unavailable::Spool);
         }
         let was_empty = state.entries.is_empty();
-        state.entries.push(entry);
+        state.add(entry);
+        if state.next - 1 - state.signed >= self.checkpoint_records {
+            state.add_checkpoint();
+        }
         drop(state);
         // A wake-up is a system call; a writer that still has work finds this record without one.
         if was_empty {
@@ -263,9 +307,24 @@ impl Queue {
         Ok(())
     }
 
+    /// A checkpoint is due, if there is anything that none signs.
+    pub fn push_checkpoint(&self) {
+        let mut state = self.lock();
+        if state.signed + 1 < state.next {
+            state.add_checkpoint();
+        }
+    }
+
+    /// A record of the log itself, also when the queue is stopped.
+    pub fn push_own(&self, item: Item) {
+        let encoded = Encoded::of(&item, self.buffer());
+        let (room, durability) = (None, Durability::Interval);
+        self.lock().add(Entry { item, encoded, room, durability, waiter: None, first: None });
+    }
+
     /// Wait for records, at most so long, and move all of them into `into`, which is empty; false when the queue is
     /// stopped and there are none.
-    pub fn take(&self, into: &mut Vec<Entry>, longest: Duration) -> bool {
+    pub fn take(&self, into: &mut Vec<Queued>, longest: Duration) -> bool {
         let waiting = |state: &mut State| state.entries.is_empty() && state.phase != Phase::Stopped;
         let waited = self.changed.wait_timeout_while(self.lock(), longest, waiting);
         let mut state = waited.unwrap_or_else(PoisonError::into_inner).0;

@@ -120,7 +120,7 @@ impl Reservation {
         let encoded = Encoded::of(&item, std::mem::take(&mut self.buffer));
         let durability = shared.durability(demanded);
         let waiter = Some(self.slot.clone());
-        let pushed = shared.queue.push(Entry { item, encoded, room, durability, waiter, first });
+        let pushed = shared.queue.push(Entry { item, encoded, room: Some(room), durability, waiter, first });
         pushed.inspect_err(|_| first.into_iter().for_each(|pair| shared.first_seen.forget(pair)))?;
         // From here on the record may stand, so there is a close to come, also where the wait below is given up.
         let admission = Admission {
@@ -160,7 +160,7 @@ impl Reservation {
         let pushed = self.shared.queue.push(Entry {
             item,
             encoded,
-            room,
+            room: Some(room),
             durability: Durability::Interval,
             waiter: None,
             first: None,
@@ -222,7 +222,8 @@ impl Admission {
         let label = self.label.take();
         let item = Item::Close(Box::new(record), label);
         let encoded = Encoded::of(&item, self.shared.queue.buffer());
-        let entry = Entry { item, encoded, room, durability: Durability::Interval, waiter: None, first: None };
+        let entry =
+            Entry { item, encoded, room: Some(room), durability: Durability::Interval, waiter: None, first: None };
         if self.shared.queue.push(entry).is_err() {
             self.shared.metrics.evidence_lost.increment(1);
         }

@@ -8,14 +8,6 @@ use super::words::FloorMark;
 use super::{ship, spool};
 use crate::clock::Clock;
 
-impl Limits {
-    pub(super) fn shipping(&self) -> ship::Limits {
-        let Batches { records, bytes, in_flight } = self.batches;
-        let (retry_first, retry_longest) = (self.retry_first, self.retry_longest);
-        ship::Limits { records, bytes, in_flight, retry_first, retry_longest }
-    }
-}
-
 /// Where evidence goes.
 pub struct Settings {
     /// The gateway's name, on every record.
@@ -58,7 +50,7 @@ pub struct Limits {
     /// The longest pause.
     pub retry_longest: Duration,
     /// How records are sent to sinks.
-    pub batches: Batches,
+    pub shipping: ship::Limits,
     /// Pairs of identity and domain that are remembered to tell a first visit.
     pub first_seen: usize,
     /// How long an admission waits for its record to stand.
@@ -77,17 +69,6 @@ pub struct Limits {
     pub checkpoint_records: u64,
 }
 
-/// How records are sent to sinks.
-#[derive(Clone, Copy, Debug)]
-pub struct Batches {
-    /// Records in one batch.
-    pub records: usize,
-    /// Bytes in one batch.
-    pub bytes: usize,
-    /// Batches under way at once.
-    pub in_flight: usize,
-}
-
 impl Default for Limits {
     fn default() -> Limits {
         Limits {
@@ -95,7 +76,13 @@ impl Default for Limits {
             recent: 4_096,
             retry_first: Duration::from_millis(50),
             retry_longest: Duration::from_secs(30),
-            batches: Batches { records: 512, bytes: 1 << 20, in_flight: 4 },
+            shipping: ship::Limits {
+                records: 512,
+                bytes: 1 << 20,
+                in_flight: 4,
+                retry_first: Duration::from_millis(50),
+                retry_longest: Duration::from_secs(30),
+            },
             first_seen: 1_000_000,
             commit_timeout: Duration::from_secs(5),
             sync_interval: Duration::from_millis(200),

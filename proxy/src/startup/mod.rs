@@ -7,7 +7,7 @@ mod names;
 
 mod records;
 
-mod sinks;
+pub mod sinks;
 
 mod who;
 

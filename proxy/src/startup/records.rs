@@ -6,9 +6,10 @@ use gatepass_config::Config;
 use gatepass_config::evidence::{self as config, RequestPath, Stdout, WhenFull};
 use gatepass_config::floor::Loopback;
 
+use super::sinks;
 use crate::clock::Clock;
 use crate::evidence::words::FloorMark;
-use crate::evidence::{Batches, Durability, Full, Limits, Output, Paths, Settings, spool};
+use crate::evidence::{Durability, Full, Limits, Output, Paths, Settings, spool};
 
 /// The queue has room for what waits and for every live connection's close on top of it.
 pub(super) fn settings(config: &Config, connections: usize, name: Arc<str>, clock: Clock) -> Result<Settings, String> {
@@ -27,17 +28,13 @@ pub(super) fn settings(config: &Config, connections: usize, name: Arc<str>, cloc
         },
         spool: spool_settings(evidence),
         output: output(evidence.stdout)?,
-        sinks: super::sinks::sinks(evidence, limits.otlp_timeout)?,
+        sinks: sinks::sinks(evidence, limits)?,
         limits: Limits {
             queue: u32::try_from(queue).unwrap_or(u32::MAX),
             recent: limits.recent_decisions,
             retry_first: limits.evidence_retry_first,
             retry_longest: limits.evidence_retry_longest,
-            batches: Batches {
-                records: limits.evidence_batch_records,
-                bytes: limits.evidence_batch_bytes,
-                in_flight: limits.evidence_batches_in_flight,
-            },
+            shipping: sinks::bounds(limits),
             first_seen: limits.evidence_first_seen,
             commit_timeout: limits.evidence_commit_timeout,
             sync_interval: limits.evidence_sync_interval,

@@ -1,38 +1,59 @@
-//! The sinks of records, from the configuration: at the start, and again at each reload.
+//! Where records go from the spool, from `evidence`: the configuration's collector, receiver and file to sinks.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use gatepass_config::channel::{self, Channel};
-use gatepass_config::collector::{Collector, Transport};
-use gatepass_config::evidence::{Compression, Evidence, Form, Ocsf, Otlp, Syslog};
+use gatepass_config::channel::{Channel, Tls as ConfiguredTls};
+use gatepass_config::evidence::{Compression, Evidence, Form, Otlp, Syslog, Transport};
+use gatepass_config::limits::Limits;
 use http::{HeaderName, HeaderValue};
 
-use crate::evidence::ship::{Sink, otlp};
+use crate::evidence::ship::otlp::{self, Client};
+use crate::evidence::ship::tls::{Own, Secure, Tls, secure};
+use crate::evidence::ship::{self, Sink};
 use crate::evidence::sinks::{ocsf, rfc5424, syslog};
 
-/// Every sink that is configured.
-pub(super) fn sinks(evidence: &Evidence, timeout: Duration) -> Result<Vec<Sink>, String> {
+/// Every sink that is configured. Blocks on files; nothing is connected yet.
+pub fn sinks(evidence: &Evidence, limits: &Limits) -> Result<Vec<Sink>, String> {
     let mut sinks = Vec::new();
     if let Some(otlp) = &evidence.otlp {
-        let client = otlp::Client::new(&otlp_settings(otlp, timeout)?);
-        sinks.push(Sink::Otlp(client.map_err(|error| format!("error: `evidence.otlp`: {error}"))?));
+        let settings = collector(otlp, limits.otlp_timeout)?;
+        sinks.push(Sink::Otlp(Client::new(&settings).map_err(|error| unusable("otlp", &error))?));
     }
     if let Some(syslog) = &evidence.syslog {
-        sinks.push(Sink::syslog(syslog_settings(syslog, timeout)?));
+        sinks.push(Sink::syslog(receiver(syslog, limits.otlp_timeout)?));
     }
     if let Some(ocsf) = &evidence.ocsf {
-        sinks.push(Sink::ocsf(ocsf_settings(ocsf)));
+        let (path, rotate_size, rotate_keep) = (ocsf.file.value.clone(), ocsf.rotate_size, ocsf.rotate_keep);
+        sinks.push(Sink::ocsf(ocsf::Settings { path, rotate_size, rotate_keep }));
     }
     Ok(sinks)
 }
 
-/// The collector of records, with its headers and certificates as they are now.
-pub(crate) fn otlp_settings(otlp: &Otlp, timeout: Duration) -> Result<otlp::Settings, String> {
-    let collector = &otlp.collector;
+/// The bounds of a way to a sink.
+pub fn bounds(limits: &Limits) -> ship::Limits {
+    ship::Limits {
+        records: limits.evidence_batch_records,
+        bytes: limits.evidence_batch_bytes,
+        in_flight: limits.evidence_batches_in_flight,
+        retry_first: limits.evidence_retry_first,
+        retry_longest: limits.evidence_retry_longest,
+    }
+}
+
+/// A collector. Headers that stand in files are read now: at a reload this is asked again, and
+/// [`Client::reload`] given the answer.
+pub fn collector(otlp: &Otlp, timeout: Duration) -> Result<otlp::Settings, String> {
+    let mut headers = Vec::new();
+    for header in &otlp.collector.headers {
+        let value = header.read().map_err(|problems| problems.to_string())?;
+        let name = HeaderName::try_from(&header.name).map_err(|error| unusable("otlp.headers", &error))?;
+        let mut value = HeaderValue::try_from(value.expose()).map_err(|error| unusable("otlp.headers", &error))?;
+        value.set_sensitive(true);
+        headers.push((name, value));
+    }
     Ok(otlp::Settings {
-        endpoint: collector.endpoint.value.to_string(),
-        protocol: match collector.transport {
+        endpoint: otlp.collector.endpoint.value.to_string(),
+        protocol: match otlp.collector.transport {
             Transport::Grpc => otlp::Protocol::Grpc,
             Transport::Http => otlp::Protocol::HttpProtobuf,
         },
@@ -40,53 +61,31 @@ pub(crate) fn otlp_settings(otlp: &Otlp, timeout: Duration) -> Result<otlp::Sett
             Compression::Gzip => otlp::Compression::Gzip,
             Compression::None => otlp::Compression::None,
         },
-        headers: headers(collector)?,
-        tls: match &collector.channel {
+        headers,
+        tls: match &otlp.collector.channel {
             Channel::Clear => None,
-            Channel::Tls(tls) => Some(self::tls(tls)),
+            Channel::Tls(tls) => Some(files(tls)),
         },
         timeout,
     })
 }
 
-/// The header fields that a collector is shown, their values marked as secrets.
-pub(crate) fn headers(collector: &Collector) -> Result<Vec<(HeaderName, HeaderValue)>, String> {
-    let read = |header: &gatepass_config::collector::Header| {
-        let unusable = || format!("error: `{}` cannot be sent as a header", header.name);
-        let name = HeaderName::try_from(header.name.as_str()).map_err(|_| unusable())?;
-        let secret = header.read().map_err(|problems| problems.to_string())?;
-        let mut value = HeaderValue::try_from(secret.expose()).map_err(|_| unusable())?;
-        value.set_sensitive(true);
-        Ok((name, value))
-    };
-    collector.headers.iter().map(read).collect()
-}
-
-/// TLS as a client.
-pub(crate) fn tls(tls: &channel::Tls) -> otlp::Tls {
-    otlp::Tls {
-        ca: tls.ca.as_ref().map(|ca| ca.value.clone()),
-        own: tls
-            .own
-            .as_ref()
-            .map(|own| otlp::Own { certificate: own.certificate.value.clone(), key: own.key.value.clone() }),
-        server_name: tls.server_name.as_ref().map(|name| name.to_text().into_owned()),
-    }
-}
-
-fn syslog_settings(syslog: &Syslog, timeout: Duration) -> Result<syslog::Settings, String> {
-    let authority = &syslog.address.value;
-    let host = authority.host.to_text().into_owned();
-    let secured = match &syslog.channel {
+fn receiver(configured: &Syslog, timeout: Duration) -> Result<syslog::Settings, String> {
+    let host = configured.address.value.host.to_text().into_owned();
+    let tls = match &configured.channel {
         Channel::Clear => None,
-        Channel::Tls(tls) => Some(otlp::secured(&self::tls(tls), &host, &[])),
+        Channel::Tls(tls) => {
+            // RFC 5425 has no protocol to agree on.
+            let Secure { config, name } =
+                secure(&files(tls), &host, &[]).map_err(|error| unusable("syslog.tls", &error))?;
+            Some((config, name))
+        }
     };
-    let tls = secured.transpose().map_err(|error| format!("error: `evidence.syslog`: {error}"))?;
     Ok(syslog::Settings {
         host,
-        port: authority.port,
-        tls: tls.map(|(config, name)| (Arc::clone(&config), name)),
-        form: match syslog.form {
+        port: configured.address.value.port,
+        tls,
+        form: match configured.form {
             Form::Rfc5424 => syslog::Form::Rfc5424,
             Form::Ocsf => syslog::Form::Ocsf,
         },
@@ -95,6 +94,17 @@ fn syslog_settings(syslog: &Syslog, timeout: Duration) -> Result<syslog::Setting
     })
 }
 
-fn ocsf_settings(ocsf: &Ocsf) -> ocsf::Settings {
-    ocsf::Settings { path: ocsf.file.value.clone(), rotate_size: ocsf.rotate_size, rotate_keep: ocsf.rotate_keep }
+fn files(tls: &ConfiguredTls) -> Tls {
+    Tls {
+        ca: tls.ca.as_ref().map(|path| path.value.clone()),
+        own: tls.own.as_ref().map(|own| Own { certificate: own.certificate.value.clone(), key: own.key.value.clone() }),
+        server_name: tls.server_name.as_ref().map(|name| name.to_text().into_owned()),
+    }
 }
+
+fn unusable(key: &str, why: &dyn std::fmt::Display) -> String {
+    format!("error: `evidence.{key}`: {why}")
+}
+
+#[cfg(test)]
+mod tests;

@@ -5,6 +5,8 @@
 
 pub mod otlp;
 
+pub mod tls;
+
 pub mod cursor;
 
 mod piece;

@@ -63,10 +63,6 @@ impl Ledger {
         self.unsigned += 1;
     }
 
-    pub fn records_unsigned(&self) -> u64 {
-        self.unsigned
-    }
-
     pub fn is_unsigned(&self) -> bool {
         self.unsigned > 0
     }
@@ -79,11 +75,8 @@ impl Ledger {
         now.duration_since(self.signed_at)
     }
 
-    /// Sign what is in the log; `None` where that was signed already. The record that comes of it is to be appended.
-    pub fn sign(&mut self) -> Option<Box<CheckpointRecord>> {
-        if self.unsigned == 0 {
-            return None;
-        }
+    /// Sign what is in the log. The record that comes of it is to be appended.
+    pub fn sign(&mut self) -> Box<CheckpointRecord> {
         let checkpoint = self.store.sign(self.tree.size(), self.tree.root());
         let signed = Signed {
             size: checkpoint.size(),
@@ -95,16 +88,8 @@ impl Ledger {
         let Signature { gateway, floor, clock } = self.signature.clone();
         let (id, time) = (Uuid::now_v7(), clock.now());
         let kind = "checkpoint";
-        Some(Box::new(CheckpointRecord {
-            schema: SCHEMA,
-            kind,
-            id,
-            sequence: 0,
-            time,
-            gateway,
-            floor,
-            checkpoint: signed,
-        }))
+        let sequence = 0;
+        Box::new(CheckpointRecord { schema: SCHEMA, kind, id, sequence, time, gateway, floor, checkpoint: signed })
     }
 
     /// The checkpoint's own record asks for no signature: an idle gateway's log would grow for ever.

@@ -19,7 +19,7 @@ use super::syncer::{Syncer, Task};
 use super::unclosed::Run;
 use crate::evidence::encode::{Encoded, SequenceAttribute};
 use crate::evidence::first_seen::{Journal, Pair};
-use crate::evidence::queue::{Durability, Entry, Item, Queue, Slot};
+use crate::evidence::queue::{Durability, Entry, Item, Queue, Queued, Slot};
 use crate::evidence::record::Gap;
 use crate::evidence::room::Room;
 use crate::evidence::stdout::Lines;
@@ -112,12 +112,13 @@ pub(super) fn start(parts: Parts) -> io::Result<()> {
     let (first, recovered) = (writer.ledger.next(), gap.is_some() || !unclosed.is_empty());
     if let Some(gap) = gap {
         let record = writer.ledger.gap(gap);
-        writer.put_own(Item::Gap(record));
+        writer.put_own(first, Item::Gap(record));
     }
     for id in unclosed {
         let record = writer.ledger.close(id);
-        writer.put_own(Item::Close(record, None));
+        writer.put_own(writer.ledger.next(), Item::Close(record, None));
     }
+    writer.queue.begin(writer.ledger.next());
     // Closes of earlier runs stand before anything is asked of this one.
     writer.group.durability = recovered.then_some(Durability::Synced);
     writer.attempt()?;
@@ -131,8 +132,8 @@ impl Writer {
         let mut taken = Vec::new();
         self.tend(Instant::now());
         while self.queue.take(&mut taken, self.pause()) {
-            for entry in taken.drain(..) {
-                self.add(entry);
+            for queued in taken.drain(..) {
+                self.add(queued);
                 if self.group.frames.len() >= GROUP_BYTES {
                     self.commit();
                 }
@@ -149,45 +150,46 @@ impl Writer {
         if busy { self.limits.sync_interval.min(TEND_EVERY) } else { TEND_EVERY }
     }
 
-    /// Number a record, hash it and put it into the group.
-    fn add(&mut self, entry: Entry) {
+    /// Hash a record and put it into the group.
+    fn add(&mut self, queued: Queued) {
+        let (number, entry) = match queued {
+            Queued::Record(number, entry) => (number, entry),
+            Queued::Checkpoint(number) => return self.checkpoint(number),
+        };
         let Entry { item, encoded, room, durability, waiter, first } = entry;
         self.group.firsts.extend(first);
-        self.put(item, encoded, Some(room));
+        self.put(number, item, encoded, room);
         self.group.waiters.extend(waiter);
         match durability {
             Durability::Synced => self.group.durability = Some(Durability::Synced),
             Durability::Interval => {}
         }
-        if self.ledger.records_unsigned() >= self.limits.checkpoint_records {
-            self.checkpoint();
-        }
     }
 
-    fn put(&mut self, mut item: Item, encoded: Encoded, room: Option<Room>) {
-        let sequence = self.ledger.next();
+    fn put(&mut self, sequence: u64, item: Item, encoded: Encoded, room: Option<Room>) {
+        // The queue numbers, the log counts: the two are one.
+        debug_assert_eq!(sequence, self.ledger.next());
         let attribute = SequenceAttribute::of(sequence);
         let (before, after) = encoded.pieces();
         let pieces = [before, attribute.bytes(), after];
         segment::write_frame(&pieces, &mut self.group.frames);
         self.ledger.append(&pieces);
-        item.number(sequence);
         self.group.last = sequence;
         self.buffers.push(encoded.into_buffer());
         self.group.items.push((item, room));
     }
 
     /// A record of the log itself, which needs no room of anybody's.
-    fn put_own(&mut self, item: Item) {
+    fn put_own(&mut self, number: u64, mut item: Item) {
+        item.number(number);
         let encoded = Encoded::of(&item, self.queue.buffer());
-        self.put(item, encoded, None);
+        self.put(number, item, encoded, None);
     }
 
-    fn checkpoint(&mut self) {
-        if let Some(record) = self.ledger.sign() {
-            self.put_own(Item::Checkpoint(record));
-            self.ledger.own_record_taken();
-        }
+    fn checkpoint(&mut self, number: u64) {
+        let record = self.ledger.sign();
+        self.put_own(number, Item::Checkpoint(record));
+        self.ledger.own_record_taken();
     }
 
     /// Write the group, and again until it stands or the queue is stopped.
@@ -220,7 +222,7 @@ impl Writer {
     fn absorb(&mut self) {
         let mut taken = Vec::new();
         self.queue.take(&mut taken, Duration::ZERO);
-        taken.into_iter().for_each(|entry| self.add(entry));
+        taken.into_iter().for_each(|queued| self.add(queued));
     }
 
     fn attempt(&mut self) -> io::Result<()> {
@@ -290,7 +292,8 @@ impl Writer {
             self.begin_sync(now);
         }
         if self.ledger.is_unsigned() && self.ledger.since_signed(now) >= self.limits.checkpoint_interval {
-            self.checkpoint();
+            self.queue.push_checkpoint();
+            self.absorb();
         }
         // Also where the disk was found suspect just now.
         self.commit();
@@ -312,8 +315,9 @@ impl Writer {
         let wanted = self.queue.space().wanted();
         for gap in self.shelf.tend(wanted, |last| self.ledger.cover(last)) {
             let record = self.ledger.gap(gap);
-            self.put_own(Item::Gap(record));
+            self.queue.push_own(Item::Gap(record));
         }
+        self.absorb();
         self.commit();
         self.queue.space().set_used(self.shelf.bytes() + self.disk.written().end);
         self.shelf.observe(&self.metrics, self.queue.space());
@@ -348,7 +352,8 @@ impl Writer {
 
     /// The last checkpoint, everything on the disk, and the checkpoint where auditors look for it.
     fn finish(&mut self) {
-        self.checkpoint();
+        self.queue.push_checkpoint();
+        self.absorb();
         self.commit();
         self.metrics.evidence_lost.increment(self.group.items.len() as u64);
         self.await_syncer();

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use gatepass::evidence::ship::otlp::{Client, Compression, Own, Protocol, Settings, SettingsError, Tls};
+use gatepass::evidence::ship::otlp::{Client, Compression, Protocol, Settings, SettingsError};
+use gatepass::evidence::ship::tls::{Own, Tls, TlsError};
 use gatepass_certs::chain::{Chain, Purpose};
 use gatepass_certs::mint::{Ca, Leaf, Name, Validity};
 use gatepass_certs::server::{self, ClientCertificates};
@@ -143,5 +144,5 @@ fn settings_that_cannot_be_used_are_refused_with_the_way_to_mend_them() {
     assert!(error.to_string().contains("none.pem"), "{error}");
     let ca = Some(files.write("ca.pem", Ca::root("test authority", hour()).unwrap().pem()));
     let error = of("https://127.0.0.1:4317", Some(Tls { ca, own: None, server_name: Some("no name".into()) }));
-    assert!(matches!(error, SettingsError::ServerName(_)), "{error}");
+    assert!(matches!(error, SettingsError::Tls(TlsError::ServerName(_))), "{error}");
 }

@@ -8,6 +8,8 @@ mod cursor;
 
 mod channel;
 
+mod sinks;
+
 mod rate;
 
 use std::collections::BTreeMap;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
+use gatepass_certs::Alpn;
 use http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE, TE, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Uri};
 use http_body_util::{BodyExt as _, Full, Limited};
@@ -13,10 +14,11 @@ use hyper_util::client::legacy::Client as HttpClient;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
 use super::connector::Connector;
-use super::settings::{Compression, Protocol, Settings, SettingsError, secure};
+use super::settings::{Compression, Protocol, Settings, SettingsError};
 use super::{answer, request};
 use crate::evidence::ship::piece::Piece;
 use crate::evidence::ship::sink::Answer;
+use crate::evidence::ship::tls::{Tls, secure};
 
 /// Bytes of an answer: a message and a number.
 const ANSWER_MAX: usize = 64 << 10;
@@ -88,11 +90,14 @@ impl Way {
         let malformed = || SettingsError::Malformed(settings.endpoint.clone());
         let endpoint: Uri = settings.endpoint.parse().map_err(|_| malformed())?;
         let host = endpoint.host().ok_or_else(malformed)?;
+        let alpn = match settings.protocol {
+            Protocol::Grpc => &[Alpn::H2],
+            Protocol::HttpProtobuf => &[Alpn::Http11],
+        };
         let secure = match (endpoint.scheme_str(), &settings.tls) {
             (Some("http"), None) => None,
             (Some("http"), Some(_)) => return Err(SettingsError::TlsOverHttp(settings.endpoint.clone())),
-            (Some("https"), None) => Some(secure(&super::Tls::default(), host, settings.protocol)?),
-            (Some("https"), Some(tls)) => Some(secure(tls, host, settings.protocol)?),
+            (Some("https"), tls) => Some(secure(tls.as_ref().unwrap_or(&Tls::default()), host, alpn)?),
             (_, _) => return Err(malformed()),
         };
         let base = settings.endpoint.trim_end_matches('/');

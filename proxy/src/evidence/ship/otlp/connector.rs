@@ -15,7 +15,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tonic::codegen::Service;
 
-use super::settings::Secure;
+use crate::evidence::ship::tls::Secure;
 
 /// Makes connections.
 #[derive(Clone)]

@@ -15,7 +15,7 @@ mod answer;
 mod client;
 
 pub use client::Client;
-pub use settings::{Compression, Own, Protocol, Settings, SettingsError, Tls, secured};
+pub use settings::{Compression, Protocol, Settings, SettingsError};
 
 #[cfg(test)]
 mod tests;

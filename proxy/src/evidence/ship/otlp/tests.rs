@@ -213,3 +213,29 @@ fn every_http_status_has_its_fate() {
         assert_eq!(after(nonsense), None, "{nonsense}");
     }
 }
+
+proptest::proptest! {
+    /// The other side may be anybody: whatever it says is an answer of ours, and no panic.
+    #[test]
+    fn no_answer_is_too_strange_to_be_one(
+        status in 100_u16..600,
+        code in "[0-9]{0,3}|\\PC{0,8}",
+        message in "[ -~]{0,40}",
+        details in "[A-Za-z0-9+/=]{0,60}",
+        body in proptest::collection::vec(proptest::num::u8::ANY, 0..80),
+    ) {
+        let status = StatusCode::from_u16(status).unwrap();
+        let mut map = HeaderMap::new();
+        for (name, value) in [("grpc-status", &code), ("grpc-message", &message), ("retry-after", &message),
+            ("grpc-status-details-bin", &details)]
+        {
+            if let Ok(value) = HeaderValue::from_bytes(value.as_bytes()) {
+                map.insert(HeaderName::from_static(name), value);
+            }
+        }
+        let grpc = answer::of_grpc(status, &map, None, &body);
+        proptest::prop_assert!(grpc != Answer::Taken || code.parse() == Ok(0));
+        let http = answer::of_http(status, &map, body.into());
+        proptest::prop_assert!(http != Answer::Taken || status.is_success());
+    }
+}
