@@ -106,6 +106,15 @@ pub struct RuleInfo {
     pub expires: Option<Timestamp>,
 }
 
+/// How broadly an allow names hosts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Breadth {
+    /// Each by its name, or by a network.
+    Named,
+    /// By a pattern, or not at all.
+    Wildcard,
+}
+
 /// What a shadow rule would have done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shadow {

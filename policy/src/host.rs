@@ -116,6 +116,11 @@ impl Host {
     }
 }
 
+/// The domain that somebody registered, by the public suffix list: `b.example` of `a.b.example`.
+pub fn registered_domain(name: &str) -> Option<&str> {
+    psl::domain_str(name)
+}
+
 /// Whether `name` is `apex` or below it, on a label boundary. Both are canonical.
 pub fn name_within(name: &str, apex: &str) -> bool {
     match name.strip_suffix(apex) {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 use jiff::Timestamp;
 
-use crate::decision::{Effect, Keeping, RuleInfo};
+use crate::decision::{Breadth, Effect, Keeping, RuleInfo};
 use crate::document::rules::{Enforcement, Trust};
 use crate::expr::{Expr, Reading, Truth};
 use crate::facts::{Classes, Facts, Subject};
@@ -224,6 +224,16 @@ impl Rule {
             Trust::Registered => Reading::Registered,
             Trust::Declared => Reading::Declared,
         }
+    }
+
+    /// How broadly it names hosts.
+    pub(crate) fn breadth(&self) -> Breadth {
+        let any_host = self.hosts.is_empty() && self.networks.is_empty();
+        let pattern = |host: &HostPattern| match host {
+            HostPattern::Exact(_) => false,
+            HostPattern::Child(_) | HostPattern::Below(_) => true,
+        };
+        if any_host || self.hosts.iter().any(pattern) { Breadth::Wildcard } else { Breadth::Named }
     }
 
     /// What it looks at.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::catalogue::Catalogue;
-use crate::decision::{Nearest, Verdict};
+use crate::decision::{Breadth, Nearest, RuleInfo, Verdict};
 use crate::document::rules::Enforcement;
 use crate::facts::{Classes, Facts, Subject};
 use crate::host::Host;
@@ -85,6 +85,12 @@ impl PolicySet {
     /// How many rules there are, those in shadow included.
     pub fn rules(&self) -> usize {
         self.rules.len()
+    }
+
+    /// Every allow that is enforced, by its path, and how broadly it names hosts.
+    pub fn allows(&self) -> impl Iterator<Item = (&RuleInfo, Breadth)> {
+        let enforced = |rule: &&Rule| rule.tier == Tier::Allow && rule.enforcement == Enforcement::Enforce;
+        self.rules.iter().filter(enforced).map(|rule| (&*rule.info, rule.breadth()))
     }
 
     /// Whether any rule, those in shadow included, looks at this attribute.

@@ -18,6 +18,8 @@ mod ask;
 
 mod answers;
 
+mod evidence;
+
 mod certs;
 
 mod style;
@@ -51,6 +53,9 @@ enum Command {
     Explain(explain::Arguments),
     /// Ask a running gateway why the caller was denied.
     Why(why::Arguments),
+    /// The records: follow them, ask them, take them along.
+    #[command(subcommand)]
+    Evidence(evidence::Command),
     /// Certificates.
     #[command(subcommand)]
     Certs(certs::Command),
@@ -72,6 +77,7 @@ pub fn run() -> ExitCode {
         Some(Command::Check(arguments)) => check::run(&arguments),
         Some(Command::Explain(arguments)) => explain::run(&arguments),
         Some(Command::Why(arguments)) => why::run(&arguments),
+        Some(Command::Evidence(command)) => evidence::run(&command),
         Some(Command::Certs(command)) => certs::run(command),
     };
     exit.into()

@@ -14,7 +14,6 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use crate::clock::Clock;
 use crate::metrics::Metrics;
 
 pub mod record;
@@ -53,13 +52,15 @@ pub mod spool;
 
 pub mod log;
 
-mod line;
+pub mod line;
 
 pub mod otlp;
 
 pub mod sinks;
 
 pub mod ship;
+
+pub mod questions;
 
 pub use queue::{Durability, Unavailable};
 pub use record::{CloseRecord, DecisionRecord, PolicyRecord};
@@ -320,7 +321,7 @@ impl Shared {
     /// Who and where, for the readable line of a close.
     fn label(&self, record: &DecisionRecord) -> Option<Box<str>> {
         let allowed = self.labels && record.effect == Effect::Allow;
-        allowed.then(|| line::who_and_where(record).into())
+        allowed.then(|| line::label(record).into())
     }
 }
 

@@ -61,8 +61,15 @@ pub(super) enum Item {
 }
 
 impl Item {
+    /// Who and where, for the readable line of a close.
+    pub fn label(&self) -> Option<&str> {
+        match self {
+            Item::Close(_, label) => label.as_deref(),
+            Item::Decision(_) | Item::Policy(_) | Item::Checkpoint(_) | Item::Gap(_) => None,
+        }
+    }
+
     /// As it is written to standard output.
-    #[cfg(test)]
     pub fn json(&self) -> serde_json::Value {
         // Serialising a record cannot fail: string keys, no errors of our own.
         match self {

@@ -134,7 +134,7 @@ impl Printer {
 
 fn render(item: &Item, format: Format, into: &mut Vec<u8>) {
     match format {
-        Format::Text(colour) => line::write(item, colour, into),
+        Format::Text(colour) => line::write(&item.json(), item.label(), colour, into),
         Format::Json => {
             // Records have string keys only and Vec takes every byte: nothing here can fail.
             let _ = match item {

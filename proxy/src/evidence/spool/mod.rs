@@ -16,6 +16,8 @@ pub mod directory;
 
 pub mod follow;
 
+pub mod erase;
+
 mod disk;
 
 mod syncer;

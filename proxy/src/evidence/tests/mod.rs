@@ -16,6 +16,7 @@ use jiff::Timestamp;
 
 use super::parts::PolicyRef;
 use super::*;
+use crate::clock::Clock;
 
 mod promises;
 

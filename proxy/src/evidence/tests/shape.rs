@@ -177,7 +177,7 @@ fn what_a_client_sent_cannot_forge_a_record_or_a_line() {
     let record = DecisionRecord::decided(&facts, &decision(Effect::Deny, Reason::NoRule), &[near], policy_ref());
     let json = serde_json::to_string(&record).unwrap();
     let mut line = Vec::new();
-    line::write(&Item::Decision(Arc::new(record)), Colour::Off, &mut line);
+    line::write(&serde_json::to_value(&record).unwrap(), None, Colour::Off, &mut line);
     let line = String::from_utf8(line).unwrap();
     for text in [&json, line.trim_end()] {
         assert!(!text.contains(['\u{202e}', '\u{1b}', '\n']) && !text.contains("\\u001b"), "{text}");
@@ -254,7 +254,7 @@ fn the_readable_line_says_when_what_who_where_why_and_which() {
     let mut record = denied();
     record.id = "019a8f3e-1d2c-7b4a-9c1e-2f60a1b3c4d5".parse().unwrap();
     let mut bytes = Vec::new();
-    line::write(&Item::Decision(Arc::new(record)), Colour::Off, &mut bytes);
+    line::write(&serde_json::to_value(&record).unwrap(), None, Colour::Off, &mut bytes);
     assert_eq!(
         String::from_utf8(bytes).unwrap(),
         "2026-11-22T10:00:00.123Z DENY   spiffe://corp.example/ns/payments/sa/checkout → api.stripe.com:443  \

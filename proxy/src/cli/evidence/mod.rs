@@ -1,0 +1,41 @@
+//! `gatepass evidence`: follow the records, ask them, take them along, and let go of what must not be kept.
+
+mod from;
+
+mod say;
+
+mod tail;
+
+mod picker;
+
+mod query;
+
+mod export;
+
+mod erase;
+
+use clap::Subcommand;
+
+use super::Exit;
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Show the last records, and follow.
+    Tail(tail::Arguments),
+    /// Ask the records.
+    #[command(subcommand)]
+    Query(query::Question),
+    /// All records as JSON lines, or as a Parquet file.
+    Export(export::Arguments),
+    /// Erase records: their bytes go, their place in the log stays.
+    Erase(erase::Arguments),
+}
+
+pub fn run(command: &Command) -> Exit {
+    match command {
+        Command::Tail(arguments) => tail::run(arguments),
+        Command::Query(question) => query::run(question),
+        Command::Export(arguments) => export::run(arguments),
+        Command::Erase(arguments) => erase::run(arguments),
+    }
+}
