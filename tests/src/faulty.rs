@@ -41,8 +41,8 @@ pub enum Fault {
     Slow(Duration),
     /// It never answers, and keeps nothing.
     Hang,
-    /// It takes the records when [`Faulty::set`] is called, and not before.
-    Held,
+    /// It takes any request with a record of this text when [`Faulty::set`] is called, and not before.
+    Held(String),
     /// `INTERNAL` or 500, nothing is kept.
     Internal,
     /// `UNAUTHENTICATED` or 401, nothing is kept.
@@ -83,7 +83,8 @@ pub struct Faulty {
 }
 
 enum Order {
-    Listen,
+    /// And tell when it does.
+    Listen(std::sync::mpsc::Sender<()>),
     End,
 }
 
@@ -139,7 +140,9 @@ impl Faulty {
 
     /// Take connections from now on.
     pub fn listen(&self) {
-        let _ = self.orders.send(Order::Listen);
+        let (told, listens) = std::sync::mpsc::channel();
+        assert!(self.orders.send(Order::Listen(told)).is_ok(), "the collector is gone");
+        listens.recv().unwrap();
     }
 
     /// Its port, for gRPC and HTTP.
@@ -197,8 +200,9 @@ async fn serve(
     state: Arc<State>,
     tls: Option<TlsAcceptor>,
 ) {
-    let Some(Order::Listen) = orders.recv().await else { return };
+    let Some(Order::Listen(listens)) = orders.recv().await else { return };
     let listener = socket.listen(64).unwrap();
+    listens.send(()).unwrap();
     tokio::select! {
         () = accept(&listener, &state, tls.as_ref()) => {}
         () = async { while !matches!(orders.recv().await, Some(Order::End) | None) {} } => {}
@@ -272,9 +276,9 @@ impl State {
                 keep(&records);
                 tokio::time::sleep(*time).await;
             }
-            Fault::Held => {
+            Fault::Held(word) if records.iter().any(|record| format!("{record:?}").contains(word)) => {
                 // An error would mean that the collector is gone, and then nobody waits.
-                let _ = self.fault.subscribe().changed().await;
+                let _ = self.fault.subscribe().wait_for(|now| now != fault).await;
                 keep(&records);
             }
             Fault::StoredButUnavailable => {
@@ -293,7 +297,7 @@ impl State {
             Fault::Poison(word) if records.iter().any(|record| format!("{record:?}").contains(word)) => {
                 return Verdict::Error(Code::InvalidArgument, StatusCode::BAD_REQUEST, "a record is\npoisoned");
             }
-            Fault::TooLarge(_) | Fault::Poison(_) => keep(&records),
+            Fault::TooLarge(_) | Fault::Poison(_) | Fault::Held(_) => keep(&records),
             Fault::Busy(time) => return Verdict::Busy(*time),
             Fault::Exhausted => {
                 return Verdict::Error(Code::ResourceExhausted, StatusCode::TOO_MANY_REQUESTS, "quota");

@@ -24,6 +24,7 @@ async fn a_restart_goes_on_where_the_collector_has_everything() {
     world.drained(&shipped).await;
     assert_complete(&collector, 50);
     assert_eq!(collector.count(), 50, "nothing comes twice");
+    assert_eq!(world.metric("export_failures_total"), 0);
 }
 
 #[tokio::test]

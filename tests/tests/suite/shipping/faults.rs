@@ -5,7 +5,7 @@ use std::time::Duration;
 use gatepass::evidence::ship::Drained;
 use gatepass_tests::{Fault, Faulty};
 
-use super::{BOTH, World, assert_complete, counts, eventually};
+use super::{BOTH, World, assert_complete, counts, eventually, uid};
 
 #[tokio::test]
 async fn a_collector_that_is_down_at_first_gets_every_record_once() {
@@ -115,7 +115,7 @@ async fn batches_are_under_way_together_and_the_cursor_passes_none_that_is_not_t
         let (mut world, collector) = (World::new(), Faulty::start());
         world.timeout = Duration::from_secs(60);
         world.write(100);
-        collector.next([Fault::Held]);
+        collector.set(Fault::Held(uid(1)));
         let shipped = world.start(&collector, protocol);
         eventually("three batches pass the one that is held", || (collector.count() == 30).then_some(())).await;
         assert_eq!((shipped.position(), collector.seen().len()), (0, 4), "no more than four are under way");

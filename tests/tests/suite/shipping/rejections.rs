@@ -69,6 +69,7 @@ async fn a_record_that_no_request_may_carry_is_found_and_the_rest_of_its_batch_a
         assert_eq!((kept.len(), &kept[0].0), (1, &frames([37])));
         assert!(kept[0].1["reason"].as_str().unwrap().contains("poisoned"), "{}", kept[0].1);
         assert_eq!((world.metric("rejected_total"), world.metric("exported_total")), (1, 59));
+        assert_eq!(world.metric("export_failures_total"), 0, "a rejection is no outage");
     }
 }
 
