@@ -138,7 +138,6 @@ fn help_names_what_is_built_and_nothing_else() {
         "exception",
         "mode",
         "tunnels",
-        "evidence",
         "agent",
         "doctor",
     ] {

@@ -103,6 +103,12 @@ pub struct World {
 }
 
 impl World {
+    /// End the gateway, and then take its files away.
+    pub async fn end(self) {
+        // What did not get out in time is of no use any more.
+        let _ = self.gateway.finish().await;
+    }
+
     /// Make it, or say what is in the way.
     pub async fn make() -> Result<World, String> {
         let now = Timestamp::now();

@@ -51,7 +51,7 @@ async fn rate(world: &World, settings: &Settings) -> f64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "a measurement"]
+#[ignore = "a measurement of the release profile: docs/performance.md lists it"]
 async fn a_collector_in_this_process_takes_what_is_wanted() {
     for protocol in BOTH {
         for compression in [Compression::None, Compression::Gzip] {
@@ -65,7 +65,7 @@ async fn a_collector_in_this_process_takes_what_is_wanted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "a measurement"]
+#[ignore = "a measurement of the release profile: docs/performance.md lists it"]
 async fn rotel_takes_what_is_wanted() {
     for (protocol, otlp) in BOTH.into_iter().zip([Otlp::Grpc, Otlp::Http]) {
         for compression in [Compression::None, Compression::Gzip] {
