@@ -34,6 +34,8 @@ pub mod programs;
 
 pub mod site;
 
+pub mod spool;
+
 use std::time::Duration;
 
 pub use bundle::Bundle;
@@ -44,6 +46,7 @@ pub use gateway::{Gateway, Setup};
 pub use origin::Origin;
 pub use resolver::Resolver;
 pub use scratch::Scratch;
+pub use spool::Spool;
 
 /// The longest that anything here waits: a machine under load, not a slow program.
 pub const PATIENCE: Duration = Duration::from_secs(20);

@@ -1,7 +1,7 @@
 //! Evidence at a real collector: what arrives, and what happens while nothing does.
 
 use gatepass_tests::collector::{Collector, Otlp, Place};
-use gatepass_tests::{Bundle, Client, Gateway, Origin, Setup, eventually};
+use gatepass_tests::{Bundle, Client, Gateway, Origin, Setup};
 
 /// A gateway that sends its records to `place`; an origin that it lets clients reach.
 fn gateway(place: &Place, otlp: Otlp, limits: &str) -> (Gateway, Origin) {

@@ -25,6 +25,8 @@ mod data_classes;
 
 mod demo;
 
+mod evidence;
+
 mod deployment;
 
 mod hellos;

@@ -124,30 +124,25 @@ impl Filled {
         let text = |text: &str| ByteArray::from(text.as_bytes().to_vec());
         match (self.column.ty, &mut self.values) {
             (Type::List, Values::Text(values)) => {
-                let Some(entries) = found.and_then(Value::as_array) else {
-                    self.definition.push(0);
-                    self.repetition.push(0);
-                    return 0;
-                };
-                let texts: Vec<&str> = entries.iter().filter_map(Value::as_str).collect();
-                if texts.is_empty() {
-                    self.definition.push(1);
-                    self.repetition.push(0);
-                }
-                for (place, entry) in texts.iter().enumerate() {
-                    self.definition.push(2);
+                let entries = found.and_then(Value::as_array).map(|entries| entries.iter().filter_map(Value::as_str));
+                let before = values.len();
+                values.extend(entries.clone().into_iter().flatten().map(text));
+                let added = values.len() - before;
+                // An absent list and one without entries each take a place, without a value.
+                let definition = if entries.is_none() { 0 } else { 1 + i16::from(added > 0) };
+                for place in 0..added.max(1) {
+                    self.definition.push(definition);
                     self.repetition.push(i16::from(place > 0));
-                    values.push(text(entry));
                 }
-                return texts.iter().map(|text| text.len()).sum();
+                values.iter().skip(before).map(ByteArray::len).sum()
             }
             (Type::Text, Values::Text(values)) => {
                 let value = if self.column.path == DOMAIN { domain(json) } else { found.and_then(Value::as_str) };
-                return put(&mut self.definition, values, value.map(text), ByteArray::len);
+                put(&mut self.definition, values, value.map(text), ByteArray::len)
             }
             (Type::Json, Values::Text(values)) => {
                 let value = found.map(|value| text(&value.to_string()));
-                return put(&mut self.definition, values, value, ByteArray::len);
+                put(&mut self.definition, values, value, ByteArray::len)
             }
             (Type::Int, Values::Int(values)) => put(&mut self.definition, values, found.and_then(Value::as_i64), |_| 8),
             (Type::Time, Values::Int(values)) => {

@@ -192,6 +192,7 @@ impl<R: Read> Reader<R> {
     }
 
     /// The next frame with its sequence number; `None` at the end of the file.
+    #[expect(clippy::should_implement_trait, reason = "an iterator that has ended is done with; a segment may grow")]
     pub fn next(&mut self) -> Result<Option<(u64, Frame)>, Fault> {
         if self.from.fill_buf()?.is_empty() {
             return Ok(None);

@@ -70,19 +70,19 @@ fn bundle(web: &str) -> Scratch {
 }
 
 /// What a command said, and how it ended.
-struct Told {
-    code: i32,
-    out: String,
-    err: String,
+pub struct Told {
+    pub code: i32,
+    pub out: String,
+    pub err: String,
 }
 
 impl Told {
-    fn json(&self) -> serde_json::Value {
+    pub fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.out).unwrap()
     }
 }
 
-fn run(scratch: &Scratch, arguments: &[&str]) -> Told {
+pub fn run(scratch: &Scratch, arguments: &[&str]) -> Told {
     let Output { status, stdout, stderr } =
         Command::new(binary()).args(arguments).current_dir(scratch.path()).output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();

@@ -5,6 +5,7 @@
 use std::fmt::Write as _;
 
 use gatepass::evidence::fields::{DERIVED, FIELDS, Place};
+use gatepass::evidence::questions::columns::COLUMNS;
 use gatepass::evidence::words::{Ending, Outcome};
 use gatepass::metrics::{Kind, METRICS};
 use gatepass_config::limits::TABLE;
@@ -53,6 +54,17 @@ fn the_metrics_are_those_of_the_code() {
     }
     text.push_str("\nPrometheus shows `_` for `.`, and adds the unit and `_total`.\n");
     equal("metrics.md", &text);
+}
+
+#[test]
+fn the_columns_of_an_export_are_those_of_the_code() {
+    let mut text = String::from(
+        "# Columns of a Parquet export\n\nWritten by `gatepass evidence export --parquet FILE`: a row for each record, in the order of the records. What a record does not have is null. Snappy, with dictionaries; row groups of at most 122,880 rows.\n\n| column | type | what |\n|---|---|---|\n",
+    );
+    for column in COLUMNS.iter() {
+        writeln!(text, "| `{}` | {} | {} |", column.name, column.ty.as_str(), cell(column.doc)).unwrap();
+    }
+    equal("../evidence/parquet.md", &text);
 }
 
 #[test]

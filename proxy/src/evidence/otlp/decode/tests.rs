@@ -82,9 +82,10 @@ fn any_record() -> BoxedStrategy<Value> {
     (kind, fields, numbers).prop_map(of_fields).boxed()
 }
 
-fn of_fields(
-    (kind, fields, (time, ms, trace, id)): (&'static str, Vec<Option<Value>>, (i64, u64, [u8; 16], u128)),
-) -> Value {
+/// Time, duration, trace and id.
+type Numbers = (i64, u64, [u8; 16], u128);
+
+fn of_fields((kind, fields, (time, ms, trace, id)): (&'static str, Vec<Option<Value>>, Numbers)) -> Value {
     let mut json = Map::new();
     for (field, any) in FIELDS.iter().zip(fields) {
         let value = match (field.place, any) {

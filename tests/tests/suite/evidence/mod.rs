@@ -1,0 +1,117 @@
+//! `gatepass evidence`: what is read of a spool, by the real binary.
+
+mod export;
+
+mod query;
+
+mod sql;
+
+mod tail;
+
+mod erase;
+
+use gatepass_tests::Spool;
+use serde_json::{Value, json};
+
+const PEOPLE: [&str; 3] = ["spiffe://corp.example/ns/pay/sa/checkout", "token:ci", "anonymous"];
+const HOSTS: [&str; 5] = ["api.stripe.com", "www.stripe.com", "pypi.org", "203.0.113.7", "2001:db8::1"];
+
+fn id(number: u64) -> String {
+    format!("019a8f3e-1d2c-7b4a-9c1e-{number:012x}")
+}
+
+/// The moment so many seconds into the world.
+fn at(seconds: u64) -> String {
+    let time: jiff::Timestamp = "2026-11-22T10:00:00.25Z".parse().unwrap();
+    (time + jiff::SignedDuration::from_secs(seconds.try_into().unwrap())).to_string()
+}
+
+fn policy(digest: &str) -> Value {
+    json!({"bundle": "corp", "digest": digest, "serial": 0})
+}
+
+fn head(who: &str, host: &str, port: u16) -> Value {
+    json!({
+        "identity": {"id": who, "method": "mtls"},
+        "client": {"address": "10.8.3.4", "port": 51234},
+        "listener": "mesh",
+        "destination": {"host": host, "port": port},
+        "request": {"protocol": "connect"},
+    })
+}
+
+fn decision(outcome: &str, code: &str, more: &[Value]) -> Value {
+    let mut fields = json!({
+        "effect": if outcome == "refused" { "deny" } else { "allow" },
+        "outcome": outcome,
+        "mode": "normal",
+        "stage": "tls",
+        "reason": {"code": code, "text": format!("about \"{code}\"\\")},
+        "policy": policy("sha256:00ff"),
+    });
+    for more in more {
+        fields.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    }
+    fields
+}
+
+fn allowed(who: &str, host: &str, rule: &str, expires: &str, local: &str) -> Value {
+    let rule = json!({
+        "rule": {"path": rule, "owner": "alice@example.com", "purpose": "payments", "expires": expires},
+        "local": {"address": local, "port": 40000},
+    });
+    decision("admitted", "allowed", &[head(who, host, 443), rule])
+}
+
+fn denied(who: &str, host: &str) -> Value {
+    let failed = json!([{"clause": "destinations.ports", "seen": 22, "wanted": [443]}]);
+    let near = json!([{"rule": "payments/stripe", "owner": "alice@example.com", "failed": failed}]);
+    decision("refused", "no_rule", &[head(who, host, 22), json!({"nearest": near})])
+}
+
+fn close(sent: u64, received: u64) -> Value {
+    json!({"bytes_sent": sent, "bytes_received": received, "duration_ms": 6120, "ending": "client_closed"})
+}
+
+/// Some hundred records in four segments: policies, decisions of every outcome, ends, of several people and hosts.
+fn world() -> Spool {
+    let mut spool = Spool::new();
+    let activated = json!({"result": "activated", "policy": policy("sha256:00ff")});
+    spool.add("policy", &id(1), &at(0), activated.clone());
+    // The same numbers every time, without a pattern.
+    let mut state = 7_u64;
+    let mut next = move |below: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(state >> 33).unwrap() % below
+    };
+    for number in 1..=150_u64 {
+        let (who, host) = (PEOPLE[next(PEOPLE.len())], HOSTS[next(HOSTS.len())]);
+        let (name, time) = (id(100 + number), at(number * 10));
+        match next(5) {
+            0 => spool.add("decision", &name, &time, denied(who, host)),
+            1 => spool.add("decision", &name, &time, decision("failed", "dial_failed", &[head(who, host, 443)])),
+            kind => {
+                let (rule, expires) = match kind {
+                    2 => ("payments/stripe", "2026-12-01T00:00:00Z"),
+                    3 => ("build/pypi", "2027-06-01T00:00:00Z"),
+                    _ => ("payments/old", "2026-11-23T00:00:00Z"),
+                };
+                let local = ["192.0.2.1", "198.51.100.7"][next(2)];
+                spool.add("decision", &name, &time, allowed(who, host, rule, expires, local));
+                if next(6) > 0 {
+                    let fields = close(next(5000) as u64, next(900_000) as u64);
+                    spool.add("close", &name, &at(number * 10 + 5), fields);
+                }
+                0
+            }
+        };
+        if number % 40 == 0 {
+            spool.seal();
+        }
+    }
+    let malformed = json!({"destination": {"text": "…@:443"}, "client": {"address": "192.0.2.9", "port": 7}});
+    spool.add("decision", &id(2), &at(2000), decision("refused", "invalid_request", &[malformed]));
+    spool.add("policy", &id(3), &at(3600), activated);
+    spool.add("checkpoint", &id(4), &at(3601), json!({"checkpoint": {"size": 9, "root": "abc=", "note": "a\nb\n"}}));
+    spool
+}
