@@ -1,17 +1,38 @@
-//! `evidence`: where decision records go.
+//! `evidence`: where decision records stay, and where they go from there.
 
+mod spool;
+
+mod syslog;
+
+mod ocsf;
+
+use std::path::Path;
+
+pub use crate::collector::Transport;
+use crate::collector::{self, Collector};
 use crate::node::Node;
-use crate::problem::Located;
 use crate::reading::{Reading, optional};
-use crate::url::{self, Url};
+pub use ocsf::Ocsf;
+pub use spool::{Spool, WhenFull};
+pub use syslog::{Form, Syslog};
 
-/// Where decision records go; at least one of the two takes them.
+/// Where decision records stay, and where they go from there.
 #[derive(Clone, Debug)]
 pub struct Evidence {
     /// What standard output carries.
     pub stdout: Stdout,
+    /// When a record counts as kept.
+    pub durability: Durability,
+    /// Where every record stays first.
+    pub spool: Spool,
+    /// Whether the paths of plain HTTP requests stand in records.
+    pub request_path: RequestPath,
     /// A collector.
     pub otlp: Option<Otlp>,
+    /// A syslog receiver.
+    pub syslog: Option<Syslog>,
+    /// A file of OCSF events.
+    pub ocsf: Option<Ocsf>,
 }
 
 /// What standard output carries.
@@ -25,78 +46,91 @@ pub enum Stdout {
     None,
 }
 
-/// An OpenTelemetry collector.
-#[derive(Clone, Debug)]
-pub struct Otlp {
-    /// `http`; for `Transport::Http` the base below which `/v1/logs` lies. The path is empty where it would be `/`.
-    pub endpoint: Located<Url>,
-    /// How it is spoken to.
-    pub transport: Transport,
+/// When a record counts as kept, and the connection may go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// When it is written: it survives the death of the process. It is on the disk one `evidence_sync_interval` later.
+    Interval,
+    /// When it is on the disk: it survives the death of the machine.
+    Synced,
 }
 
-/// How a collector is spoken to.
+/// Whether the paths of plain HTTP requests stand in records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Transport {
-    /// OTLP/gRPC.
-    Grpc,
-    /// OTLP/HTTP with protobuf bodies.
-    Http,
+pub enum RequestPath {
+    /// They do, without the query.
+    Keep,
+    /// They do not.
+    Drop,
+}
+
+/// A collector of records.
+#[derive(Clone, Debug)]
+pub struct Otlp {
+    /// The collector.
+    pub collector: Collector,
+    /// How exports are packed.
+    pub compression: Compression,
+}
+
+/// How exports are packed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compression {
+    /// gzip: records of one gateway resemble each other, and shrink to a tenth.
+    Gzip,
+    /// Not at all.
+    None,
 }
 
 impl Evidence {
-    /// What holds where the file says nothing.
-    pub(crate) fn on_stdout() -> Evidence {
-        Evidence { stdout: Stdout::Text, otlp: None }
+    /// What holds where the file says nothing; the spool is below `directory`.
+    pub(crate) fn below(directory: &Path) -> Evidence {
+        Evidence {
+            stdout: Stdout::Text,
+            durability: Durability::Interval,
+            spool: Spool::below(directory),
+            request_path: RequestPath::Keep,
+            otlp: None,
+            syslog: None,
+            ocsf: None,
+        }
     }
 }
 
 pub(crate) fn convert(node: Option<&Node>, reading: &mut Reading<'_>) -> Option<Evidence> {
-    let default = Evidence::on_stdout();
+    let default = Evidence::below(reading.directory);
     let Some(node) = node else { return Some(default) };
-    let [stdout, durability, spool, otlp] = reading.fields(node, ["stdout", "durability", "spool", "otlp"])?;
-    reading.unsupported(spool);
-    reading.unsupported(durability);
-    let format = optional(stdout, reading, |node, reading| {
+    let keys = ["stdout", "durability", "spool", "request_path", "otlp", "syslog", "ocsf"];
+    let [stdout, durability, spool, request_path, otlp, syslog, ocsf] = reading.fields(node, keys)?;
+    let stdout = optional(stdout, reading, |node, reading| {
         reading.choice(node, &[("text", Stdout::Text), ("json", Stdout::Json), ("none", Stdout::None)])
     });
-    if let (Some(Some(Stdout::None)), None, Some(entry)) = (format, otlp, stdout) {
-        let help = "write `text` or `json`, or give `otlp`";
-        reading.found.error_with_help(&entry.node.place, "evidence would go nowhere: there is no `otlp` either", help);
-    }
+    let durability = optional(durability, reading, |node, reading| {
+        reading.choice(node, &[("interval", Durability::Interval), ("synced", Durability::Synced)])
+    });
+    let spool = optional(spool, reading, spool::convert);
+    let request_path = optional(request_path, reading, |node, reading| {
+        reading.choice(node, &[("keep", RequestPath::Keep), ("drop", RequestPath::Drop)])
+    });
     let otlp = optional(otlp, reading, self::otlp);
-    Some(Evidence { stdout: format?.unwrap_or(default.stdout), otlp: otlp? })
+    let syslog = optional(syslog, reading, syslog::convert);
+    let ocsf = optional(ocsf, reading, ocsf::convert);
+    Some(Evidence {
+        stdout: stdout?.unwrap_or(default.stdout),
+        durability: durability?.unwrap_or(default.durability),
+        spool: spool?.unwrap_or(default.spool),
+        request_path: request_path?.unwrap_or(default.request_path),
+        otlp: otlp?,
+        syslog: syslog?,
+        ocsf: ocsf?,
+    })
 }
 
 fn otlp(node: &Node, reading: &mut Reading<'_>) -> Option<Otlp> {
-    let [endpoint, protocol, headers, ca] = reading.fields(node, ["endpoint", "protocol", "headers", "ca"])?;
-    if let Some(entry) = headers {
-        entry.node.withhold(reading.found);
-    }
-    reading.unsupported(headers);
-    reading.unsupported(ca);
-    let transport = optional(protocol, reading, |node, reading| {
-        reading.choice(node, &[("grpc", Transport::Grpc), ("http", Transport::Http)])
+    let keys = collector::keys(node, Some("compression"), reading)?;
+    let collector = collector::convert(node, &keys, reading);
+    let compression = optional(keys.more, reading, |node, reading| {
+        reading.choice(node, &[("gzip", Compression::Gzip), ("none", Compression::None)])
     });
-    let endpoint = reading.required(node, endpoint, "endpoint").and_then(|node| self::endpoint(node, reading));
-    let (endpoint, transport) = (endpoint?, transport?.unwrap_or(Transport::Grpc));
-    if transport == Transport::Grpc
-        && !endpoint.value.path.is_empty()
-        && let Some(place) = &endpoint.place
-    {
-        let message = format!("a gRPC endpoint has no path, and this one has `{}`", endpoint.value.path);
-        reading.found.error_with_help(place, message, "leave it out, or write `protocol: http`");
-    }
-    Some(Otlp { endpoint, transport })
-}
-
-fn endpoint(node: &Node, reading: &mut Reading<'_>) -> Option<Located<Url>> {
-    let wanted = "a collector's URL such as `http://127.0.0.1:4317`";
-    let mut value = reading.parsed(node, wanted, |text| url::parse(text, &[("http", 80), ("https", 443)]))?;
-    if value.scheme == "https" {
-        reading.unsupported_value(&node.place, "an https endpoint");
-    }
-    if value.path == "/" {
-        value.path.clear();
-    }
-    Some(Located { value, place: Some(node.place.clone()) })
+    Some(Otlp { collector: collector?, compression: compression?.unwrap_or(Compression::Gzip) })
 }

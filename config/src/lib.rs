@@ -21,6 +21,15 @@ pub mod dns;
 
 pub mod evidence;
 
+pub mod telemetry;
+
+pub mod collector;
+
+pub mod channel;
+
+pub mod secret;
+pub use secret::Secret;
+
 pub mod url;
 
 pub mod admin;

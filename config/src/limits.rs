@@ -215,6 +215,39 @@ limits! {
     evidence_queue: Count = 65_536, 64 => 1_048_576,
         "records waiting, those that live connections will still write included; full refuses new connections",
         "two for each connection that a gateway carries, and as many again; about 2 KiB each while they wait";
+    evidence_commit_timeout: Time = s(5), ms(10) => m(1),
+        "from a permitting decision to its record's standing in the spool; later refuses the connection",
+        "a disk that pauses for longer than clients wait is one that fails";
+    evidence_sync_interval: Time = ms(200), ms(1) => s(10),
+        "from a record's writing to its being on the disk, with `durability: interval`",
+        "what the loss of a machine may take with it; five syncs a second are nothing to any disk";
+    evidence_unsynced_bytes: Size = mib(64), mib(1) => mib(1024),
+        "records written and not yet on the disk; full, writing waits for the disk",
+        "two seconds of 60,000 records at 500 bytes each: a disk that pauses longer is in trouble";
+    evidence_segment_bytes: Size = mib(16), kib(64) => mib(1024),
+        "one segment of the spool; at most an eighth of the spool",
+        "30,000 records: read in a tenth of a second, and a spool of 1 GiB gives room back in steps of a sixty-fourth";
+    evidence_segment_age: Time = m(10), s(1) => h(24),
+        "how long a segment stays open for more",
+        "a quiet gateway's records are sealed, archived and exported within minutes too";
+    evidence_checkpoint_interval: Time = s(1), ms(100) => h(1),
+        "from a record to the signed checkpoint that covers it",
+        "what somebody who takes the machine could still alter; a signature takes 20 us";
+    evidence_checkpoint_records: Count = 512, 1 => 65_536,
+        "records between two signed checkpoints",
+        "as many as one batch carries: a checkpoint is one record in 512";
+    evidence_batch_records: Count = 512, 1 => 8_192,
+        "records in one batch for a sink",
+        "the default of OpenTelemetry's own batches, which every collector takes";
+    evidence_batch_bytes: Size = mib(1), kib(16) => mib(4),
+        "bytes of one batch for a sink",
+        "a quarter of what a gRPC receiver takes unless told otherwise";
+    evidence_batches_in_flight: Count = 4, 1 => 64,
+        "batches under way to a collector at once",
+        "at 20 ms for an answer, 100,000 records a second";
+    evidence_first_seen: Count = 1_000_000, 0 => 100_000_000,
+        "pairs of identity and domain remembered to tell a first visit",
+        "10,000 workloads with a hundred domains each; at about 50 bytes a pair, 50 MB";
     evidence_retry_first: Time = ms(50), ms(1) => s(10),
         "the first pause after a failed write or export",
         "a collector that restarts is found again at once";
@@ -305,7 +338,8 @@ pub(crate) fn convert(node: Option<&Node>, reading: &mut Reading<'_>) -> Option<
 fn amount(row: &Row, entry: &Entry, reading: &mut Reading<'_>) -> Option<Amount> {
     let amount = match row.default {
         Amount::Time(_) => Amount::Time(reading.duration(&entry.node)?),
-        Amount::Size(_) => Amount::Size(reading.size(&entry.node)?),
+        // What does not fit an address is beyond every range.
+        Amount::Size(_) => Amount::Size(usize::try_from(reading.size(&entry.node)?).unwrap_or(usize::MAX)),
         Amount::Count(_) => Amount::Count(reading.count(&entry.node)?),
         Amount::Files(_) => Amount::Files(Some(reading.count(&entry.node)?)),
     };

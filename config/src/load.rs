@@ -16,10 +16,14 @@ use crate::node::{self, Node};
 use crate::policy::{self, Bundle, Policy, Reload};
 use crate::problem::{Excerpts, Findings, Located, Problem, Problems};
 use crate::reading::{self, Reading, optional};
+use crate::telemetry::{self, Telemetry};
 use crate::{egress_points, problem};
 
 /// A configuration file is written by hand; a longer one is something else.
 const FILE_MAX: usize = 1024 * 1024;
+
+/// The key whose values may be secrets.
+const SECRETS: &str = "headers";
 
 /// Everything that the gateway was told, checked. It does nothing.
 #[derive(Clone, Debug)]
@@ -34,8 +38,10 @@ pub struct Config {
     pub policy: Policy,
     /// Who is asked for addresses.
     pub dns: Dns,
-    /// Where decision records go.
+    /// Where decision records stay and go.
     pub evidence: Evidence,
+    /// Where metrics and traces go, if they go anywhere.
+    pub telemetry: Option<Telemetry>,
     /// The operators' listener, if there is one.
     pub admin: Option<Admin>,
     /// Every bound.
@@ -48,14 +54,20 @@ pub struct Config {
 pub fn load(path: &Path, now: Timestamp) -> Result<Config, Problems> {
     let text = reading::read_text(path, FILE_MAX)?;
     let mut found = Findings::default();
+    // Where the text is no tree, nobody can tell which lines hold the values of headers.
+    let may_hold_secrets = text.contains(SECRETS);
     let config = match node::parse(path, text, Excerpts::Shown, &mut found) {
         Some(root) => {
+            root.withhold_below(SECRETS, &mut found);
             let directory = path.parent().unwrap_or(Path::new(""));
             convert(&root, &mut Reading { directory, now, found: &mut found })
         }
         None => {
             if found.count() == 0 {
                 found.push(Problem::of_file(path, "the file is empty"));
+            }
+            if may_hold_secrets {
+                found.withhold_everything();
             }
             None
         }
@@ -73,14 +85,15 @@ pub fn quickstart() -> Config {
         floor: Floor { loopback: Loopback::Closed, nat64_prefixes: Vec::new() },
         policy: Policy { bundle: Bundle::Embedded, reload: Reload::Signal },
         dns: Dns::system(),
-        evidence: Evidence::on_stdout(),
+        evidence: Evidence::below(Path::new("")),
+        telemetry: None,
         admin: Some(Admin { bind: loopback(3129), operators: Vec::new() }),
         limits: Limits::default(),
         warnings: Vec::new(),
     }
 }
 
-const KEYS: [&str; 11] = [
+const KEYS: [&str; 12] = [
     "listeners",
     "identity",
     "floor",
@@ -88,6 +101,7 @@ const KEYS: [&str; 11] = [
     "observe",
     "dns",
     "evidence",
+    "telemetry",
     "state",
     "egress_points",
     "admin",
@@ -95,7 +109,7 @@ const KEYS: [&str; 11] = [
 ];
 
 fn convert(root: &Node, reading: &mut Reading<'_>) -> Option<Config> {
-    let [listeners, identity, floor, policy, observe, dns, evidence, state, egress_points, admin, limits] =
+    let [listeners, identity, floor, policy, observe, dns, evidence, telemetry, state, egress_points, admin, limits] =
         reading.fields(root, KEYS)?;
     let listeners = reading.required(root, listeners, "listeners").and_then(|node| listeners::convert(node, reading));
     let identity = identity::convert(identity.map(|entry| &entry.node), reading);
@@ -104,6 +118,7 @@ fn convert(root: &Node, reading: &mut Reading<'_>) -> Option<Config> {
     reading.unsupported(observe);
     let dns = dns::convert(dns.map(|entry| &entry.node), reading);
     let evidence = evidence::convert(evidence.map(|entry| &entry.node), reading);
+    let telemetry = optional(telemetry, reading, telemetry::convert);
     reading.unsupported(state);
     egress_points::check(egress_points.map(|entry| &entry.node), reading);
     let admin = optional(admin, reading, admin::convert);
@@ -118,6 +133,7 @@ fn convert(root: &Node, reading: &mut Reading<'_>) -> Option<Config> {
         policy: policy?,
         dns: dns?,
         evidence: evidence?,
+        telemetry: telemetry?,
         admin,
         limits: limits?,
         warnings: Vec::new(),

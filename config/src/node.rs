@@ -4,7 +4,7 @@
 //! and a user who mends a configuration wants all of them. Anchors, aliases, tags, duplicate keys and further documents
 //! are problems here, once, for every section.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use serde_saphyr::granit_parser::{Event, Options, Parser, ScalarStyle, Span, StrInput};
 
@@ -55,11 +55,28 @@ impl Node {
             Value::Scalar(..) | Value::Refused => {}
         }
     }
+
+    /// Withhold what stands below any key called `name`, also where the key was put into the wrong place.
+    pub(crate) fn withhold_below(&self, name: &str, found: &mut Findings) {
+        match &self.value {
+            Value::Map(entries) => entries.iter().for_each(|entry| match entry.name == name {
+                true => entry.node.withhold(found),
+                false => entry.node.withhold_below(name, found),
+            }),
+            Value::List(items) => items.iter().for_each(|item| item.withhold_below(name, found)),
+            Value::Scalar(..) | Value::Refused => {}
+        }
+    }
+
+    /// Whether this is the one word, unquoted.
+    pub(crate) fn is_word(&self, word: &str) -> bool {
+        matches!(&self.value, Value::Scalar(text, Style::Plain) if text == word)
+    }
 }
 
 /// The root of the one document in `text`, or nothing where the text is not YAML or empty.
 pub(crate) fn parse(path: &std::path::Path, text: String, excerpts: Excerpts, found: &mut Findings) -> Option<Node> {
-    let source = Arc::new(Source { path: path.to_owned(), text, excerpts });
+    let source = Arc::new(Source { path: path.to_owned(), text, excerpts, withheld: Mutex::default() });
     let mut options = Options::default();
     options.emit_comments = false;
     options.emit_anchor_events = true;

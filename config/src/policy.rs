@@ -50,5 +50,6 @@ fn bundle(node: &Node, reading: &mut Reading<'_>) -> Option<Bundle> {
         reading.unsupported_value(&node.place, "a bundle from a URL");
         return None;
     }
-    reading.directory(node).map(Bundle::Directory)
+    let file = "it is a file: archives are not supported yet, name a directory";
+    reading.directory(node, file).map(Bundle::Directory)
 }

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Whether a problem keeps the configuration from being used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +63,8 @@ pub(crate) struct Source {
     pub path: PathBuf,
     pub text: String,
     pub excerpts: Excerpts,
+    /// Lines that are not repeated whatever the rest of the file is: a place outlives the reading of the file.
+    pub withheld: Mutex<HashSet<usize>>,
 }
 
 /// Whether lines of the file may be repeated in a log.
@@ -122,7 +124,9 @@ impl Place {
     }
 
     pub(crate) fn problem(&self, severity: Severity, message: String, help: Option<String>) -> Problem {
+        let withheld = self.source.withheld.lock().unwrap_or_else(PoisonError::into_inner).contains(&self.line);
         let source_line = match self.source.excerpts {
+            Excerpts::Shown if withheld => String::new(),
             Excerpts::Shown => self.source.text.lines().nth(self.line.saturating_sub(1)).unwrap_or("").to_owned(),
             Excerpts::Withheld => String::new(),
         };
@@ -268,6 +272,13 @@ impl Findings {
     /// Quote the line of this place in no problem: it may hold a secret.
     pub(crate) fn withhold(&mut self, place: &Place) {
         self.withheld.insert((place.source.path.clone(), place.line));
+        place.source.withheld.lock().unwrap_or_else(PoisonError::into_inner).insert(place.line);
+    }
+
+    /// Quote no line at all of what was found so far.
+    pub(crate) fn withhold_everything(&mut self) {
+        let positions = self.list.iter_mut().filter_map(|problem| problem.position.as_mut());
+        positions.for_each(|position| position.source_line.clear());
     }
 
     pub(crate) fn error(&mut self, place: &Place, message: impl Into<String>) {
@@ -313,7 +324,12 @@ mod tests {
     use super::*;
 
     fn place(excerpts: Excerpts) -> Place {
-        let source = Source { path: "gatepass.yaml".into(), text: "a: 1\n\tb: \x1b[31m2\n".to_owned(), excerpts };
+        let source = Source {
+            path: "gatepass.yaml".into(),
+            text: "a: 1\n\tb: \x1b[31m2\n".to_owned(),
+            excerpts,
+            withheld: Mutex::default(),
+        };
         Place::new(Arc::new(source), 2, 2, 1, "b".into())
     }
 

@@ -1,7 +1,7 @@
 //! Reading a node as one of the few shapes that a configuration has; each refusal says what was wanted.
 
 use std::fs::{self, File};
-use std::io::Read as _;
+use std::io::{ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -163,7 +163,7 @@ impl Reading<'_> {
         }
     }
 
-    pub(crate) fn size(&mut self, node: &Node) -> Option<usize> {
+    pub(crate) fn size(&mut self, node: &Node) -> Option<u64> {
         let value = scalar(node).and_then(parse_size);
         if value.is_some() { value } else { self.wanted(node, "a size such as `512B`, `64KiB`, `1MiB` or `5GiB`") }
     }
@@ -185,15 +185,44 @@ impl Reading<'_> {
         self.usable(node, path, trouble)
     }
 
-    /// A directory that can be listed now.
-    pub(crate) fn directory(&mut self, node: &Node) -> Option<Located<PathBuf>> {
+    /// A directory that can be listed now; `file` says what is wrong with a file in its place.
+    pub(crate) fn directory(&mut self, node: &Node, file: &str) -> Option<Located<PathBuf>> {
         let path = self.path(node)?;
         let trouble = match fs::metadata(&path) {
             Err(error) => Some(why(&error)),
-            Ok(found) if found.is_file() => {
-                Some("it is a file: archives are not supported yet, name a directory".to_owned())
-            }
+            Ok(found) if found.is_file() => Some(file.to_owned()),
             Ok(_) => fs::read_dir(&path).err().map(|error| why(&error)),
+        };
+        self.usable(node, path, trouble)
+    }
+
+    /// A directory that can be listed now, or could be made: the nearest thing above it that is there is a directory.
+    pub(crate) fn directory_to_be(&mut self, node: &Node) -> Option<Located<PathBuf>> {
+        let path = self.path(node)?;
+        let trouble = match fs::metadata(&path) {
+            Ok(found) if found.is_dir() => fs::read_dir(&path).err().map(|error| why(&error)),
+            Ok(_) => Some("it is not a directory".to_owned()),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                let above = path.ancestors().skip(1).find(|above| above.exists());
+                above.filter(|above| !above.is_dir()).map(|above| format!("`{}` is not a directory", above.display()))
+            }
+            Err(error) => Some(why(&error)),
+        };
+        self.usable(node, path, trouble)
+    }
+
+    /// A regular file, or nothing yet in a directory that is there.
+    pub(crate) fn file_to_be(&mut self, node: &Node) -> Option<Located<PathBuf>> {
+        let path = self.path(node)?;
+        let trouble = match fs::metadata(&path) {
+            Ok(found) if found.is_file() => None,
+            Ok(_) => Some("it is not a regular file".to_owned()),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                // The parent of a bare name is empty, and stands for the current directory.
+                let directory = path.parent().is_some_and(|above| above == Path::new("") || above.is_dir());
+                (!directory).then(|| "its directory is not there".to_owned())
+            }
+            Err(error) => Some(why(&error)),
         };
         self.usable(node, path, trouble)
     }

@@ -54,16 +54,17 @@ pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
     }
 }
 
-pub(crate) fn parse_size(text: &str) -> Option<usize> {
+pub(crate) fn parse_size(text: &str) -> Option<u64> {
     let (number, unit) = split_unit(text)?;
     let power = match unit {
         "B" => 0,
         "KiB" => 1,
         "MiB" => 2,
         "GiB" => 3,
+        "TiB" => 4,
         _ => return None,
     };
-    decimal(number)?.checked_mul(1024usize.checked_pow(power)?)
+    u64::try_from(decimal(number)?).ok()?.checked_mul(1024u64.checked_pow(power)?)
 }
 
 fn split_unit(text: &str) -> Option<(&str, &str)> {
@@ -119,6 +120,7 @@ mod tests {
         assert_eq!(parse_duration("250ms"), Some(Duration::from_millis(250)));
         assert_eq!(parse_duration("90d"), Some(Duration::from_secs(90 * 86_400)));
         assert_eq!(parse_size("5GiB"), Some(5 << 30));
+        assert_eq!(parse_size("1TiB"), Some(1 << 40));
         for text in ["", "30", "s", "030s", "1.5h", "30 s", "30S", "-1s", "99999999999999999999d"] {
             assert_eq!(parse_duration(text), None, "{text}");
         }

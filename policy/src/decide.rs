@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::address::Classified;
-use crate::decision::{Decision, Effect, Reason, RuleInfo, Shadow, Verdict};
+use crate::decision::{Decision, Effect, Keeping, Reason, RuleInfo, Shadow, Verdict};
 use crate::document::rules::Trust;
 use crate::expr::Truth;
 use crate::facts::{Facts, Protocol};
@@ -74,7 +74,7 @@ pub(crate) fn decide(set: &PolicySet, facts: &Facts) -> Verdict {
     let missing = unknown.union(tally.deny_waits).union(standing.waits);
     match (missing.is_empty(), standing.holds) {
         (false, _) => Verdict::Pending(missing),
-        (true, Some(id)) => answer.allow(id),
+        (true, Some(id)) => answer.allow(id, standing.keeping),
         (true, None) => answer.deny(Reason::RuleError, standing.pending),
     }
 }
@@ -120,6 +120,8 @@ struct Allows {
     holds: Option<RuleId>,
     pending: Option<RuleId>,
     waits: AttributeSet,
+    /// The strictest of those that hold.
+    keeping: Keeping,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -154,9 +156,9 @@ impl Tally {
             (Tier::Allow, Truth::Error(_), _) => smallest(&mut self.erred, id),
             (Tier::Allow, Truth::Yes | Truth::Pending(_), End::Past) => smallest(&mut self.expired, id),
             (Tier::Allow, Truth::Yes | Truth::Pending(_), End::Ahead) => {
-                self.allows.add(id, judged.truth);
+                self.allows.add(id, rule.keeping, judged.truth);
                 if !rule.networks.is_empty() {
-                    self.naming.add(id, judged.truth);
+                    self.naming.add(id, rule.keeping, judged.truth);
                 }
             }
         }
@@ -164,9 +166,12 @@ impl Tally {
 }
 
 impl Allows {
-    fn add(&mut self, id: RuleId, truth: Truth) {
+    fn add(&mut self, id: RuleId, keeping: Keeping, truth: Truth) {
         match truth {
-            Truth::Yes => smallest(&mut self.holds, id),
+            Truth::Yes => {
+                smallest(&mut self.holds, id);
+                self.keeping = self.keeping.max(keeping);
+            }
             Truth::Pending(missing) => {
                 smallest(&mut self.pending, id);
                 self.waits = self.waits.union(missing);
@@ -195,11 +200,11 @@ impl Answer<'_> {
         }
     }
 
-    fn allow(&self, id: RuleId) -> Verdict {
+    fn allow(&self, id: RuleId, keeping: Keeping) -> Verdict {
         let declared = self.facts.subject.declared.is_some()
             && self.set.rule(id).is_some_and(|rule| rule.trust == Trust::Declared);
         let decision = self.decision(Effect::Allow, Reason::Allowed, Some(id));
-        Verdict::Allow(Decision { used_declared: declared, ..decision })
+        Verdict::Allow(Decision { used_declared: declared, keeping, ..decision })
     }
 
     fn deny(&self, reason: Reason, id: Option<RuleId>) -> Verdict {
@@ -223,6 +228,7 @@ impl Answer<'_> {
             overridden: None,
             shadow: self.shadow(),
             used_declared: false,
+            keeping: Keeping::AsConfigured,
         }
     }
 

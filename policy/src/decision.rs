@@ -154,6 +154,18 @@ pub struct Decision {
     pub shadow: Vec<Shadow>,
     /// Whether an allow that decided read the classes that the client declared.
     pub used_declared: bool,
+    /// How durable the record must be before anything is carried: the strictest that an allow which holds demands.
+    pub keeping: Keeping,
+}
+
+/// How durable the record of a decision must be before anything is carried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Keeping {
+    /// As the gateway is configured.
+    #[default]
+    AsConfigured,
+    /// On the disk: it survives the death of the machine.
+    Synced,
 }
 
 /// A value as a person or a machine wants to see it in an explanation.

@@ -97,6 +97,11 @@ impl Host {
         }
     }
 
+    /// The registered domain of a name, by the public suffix list: what somebody bought.
+    pub fn registered_domain(&self) -> Option<&str> {
+        self.name().and_then(psl::domain_str)
+    }
+
     /// The address, if this is an IP literal.
     pub fn ip(&self) -> Option<IpAddr> {
         match self {

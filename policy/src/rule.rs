@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 use jiff::Timestamp;
 
-use crate::decision::{Breadth, Effect, RuleInfo};
+use crate::decision::{Breadth, Effect, Keeping, RuleInfo};
 use crate::document::rules::{Enforcement, Trust};
 use crate::expr::{Expr, Reading, Truth};
 use crate::facts::{Classes, Facts, Subject};
@@ -38,6 +38,7 @@ pub(crate) struct Rule {
     pub(crate) tier: Tier,
     pub(crate) enforcement: Enforcement,
     pub(crate) trust: Trust,
+    pub(crate) keeping: Keeping,
     pub(crate) who: Who,
     pub(crate) hosts: Box<[HostPattern]>,
     pub(crate) ports: Box<[u16]>,

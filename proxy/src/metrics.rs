@@ -60,6 +60,10 @@ catalogue! {
     REQUEST_DURATION "http.server.request.duration" Histogram Seconds [] "Forwarded HTTP requests, from head to last byte.";
     REQUESTS "http.server.active_requests" Gauge Count [] "HTTP requests being forwarded.";
     EVIDENCE_RECORDS "gatepass.evidence.records" Counter Count [] "Records written.";
+    EVIDENCE_COMMIT "gatepass.evidence.commit.duration" Histogram Seconds [] "Time until a group of records stood in the spool.";
+    SPOOL_USAGE "gatepass.evidence.spool.usage" Gauge Bytes [] "Bytes of the spool's segments.";
+    SPOOL_LIMIT "gatepass.evidence.spool.limit" Gauge Bytes [] "Bytes that the spool may have.";
+    SPOOL_OLDEST "gatepass.evidence.spool.oldest_age" Gauge Seconds [] "Age of the oldest segment that some sink does not have.";
     EVIDENCE_QUEUE "gatepass.evidence.queue.usage" Gauge Count [] "Records that wait, or that live connections will still write.";
     EVIDENCE_LIMIT "gatepass.evidence.queue.limit" Gauge Count [] "Room for records.";
     EVIDENCE_EXPORTED "gatepass.evidence.exported" Counter Count [] "Records that the collector took.";
@@ -110,6 +114,10 @@ pub struct Metrics {
     /// HTTP requests being forwarded.
     pub requests: Gauge,
     pub(crate) evidence_records: Counter,
+    pub(crate) evidence_commit: Histogram,
+    pub(crate) spool_usage: Gauge,
+    pub(crate) spool_limit: Gauge,
+    pub(crate) spool_oldest: Gauge,
     pub(crate) evidence_queue: Gauge,
     pub(crate) evidence_queue_limit: Gauge,
     pub(crate) evidence_exported: Counter,
@@ -157,6 +165,10 @@ impl Metrics {
             request_duration: make.histogram(REQUEST_DURATION),
             requests: make.gauge(REQUESTS, &[]),
             evidence_records: make.counter(EVIDENCE_RECORDS, &[]),
+            evidence_commit: make.histogram(EVIDENCE_COMMIT),
+            spool_usage: make.gauge(SPOOL_USAGE, &[]),
+            spool_limit: make.gauge(SPOOL_LIMIT, &[]),
+            spool_oldest: make.gauge(SPOOL_OLDEST, &[]),
             evidence_queue: make.gauge(EVIDENCE_QUEUE, &[]),
             evidence_queue_limit: make.gauge(EVIDENCE_LIMIT, &[]),
             evidence_exported: make.counter(EVIDENCE_EXPORTED, &[]),
@@ -173,6 +185,14 @@ impl Metrics {
                 .map(|(within, _)| make.gauge(RULES_EXPIRING, &[("within", within)]))
                 .collect(),
         })
+    }
+
+    /// Count a decision that was admitted, when its record stands: not on the task of the connection that waits for it.
+    pub(crate) fn admitted(&self, record: &DecisionRecord) {
+        match record.outcome {
+            Outcome::Admitted => self.decided(record),
+            Outcome::Refused | Outcome::Failed => {}
+        }
     }
 
     /// Count a final decision, and what its parts took.
@@ -192,6 +212,13 @@ impl Metrics {
                 histogram.record(Duration::from_micros(microseconds));
             }
         }
+    }
+
+    /// The bytes that the spool has, those that it may have, and how old the oldest are that some sink does not have.
+    pub(crate) fn spool(&self, used: u64, limit: u64, oldest: Duration) {
+        self.spool_usage.set(used as f64);
+        self.spool_limit.set(limit as f64);
+        self.spool_oldest.set(oldest.as_secs_f64());
     }
 
     /// Count what became of a policy.

@@ -36,11 +36,20 @@ impl Place {
 
     /// The `evidence` section that sends there.
     pub fn evidence(&self, otlp: Otlp) -> String {
-        let (word, address) = match otlp {
-            Otlp::Grpc => ("grpc", self.grpc),
-            Otlp::Http => ("http", self.http),
+        let word = match otlp {
+            Otlp::Grpc => "grpc",
+            Otlp::Http => "http",
         };
-        format!("evidence: {{stdout: json, otlp: {{endpoint: \"http://{address}\", protocol: {word}}}}}")
+        format!("evidence: {{stdout: json, otlp: {{endpoint: \"{}\", protocol: {word}}}}}", self.endpoint(otlp))
+    }
+
+    /// The URL to send to.
+    pub fn endpoint(&self, otlp: Otlp) -> String {
+        let address = match otlp {
+            Otlp::Grpc => self.grpc,
+            Otlp::Http => self.http,
+        };
+        format!("http://{address}")
     }
 }
 
@@ -53,12 +62,22 @@ pub struct Collector {
 impl Collector {
     /// Start one there, and wait until it listens.
     pub fn start(place: &Place) -> Collector {
+        Collector::with(place, &["--debug-log", "logs", "--debug-log-verbosity", "detailed"])
+    }
+
+    /// As [`Collector::start`], but it prints nothing: for measurements.
+    pub fn quiet(place: &Place) -> Collector {
+        Collector::with(place, &[])
+    }
+
+    fn with(place: &Place, more: &[&str]) -> Collector {
         let scratch = Scratch::new();
         let out = File::create(scratch.path().join("out")).unwrap();
         let mut child = Command::new(agent())
             .arg("start")
             .args(["--otlp-grpc-endpoint", &place.grpc.to_string(), "--otlp-http-endpoint", &place.http.to_string()])
-            .args(["--debug-log", "logs", "--debug-log-verbosity", "detailed", "--exporter", "blackhole"])
+            .args(["--exporter", "blackhole"])
+            .args(more)
             .arg("--pid-file")
             .arg(scratch.path().join("pid"))
             .arg("--log-file")

@@ -114,7 +114,7 @@ impl Setup {
     /// Start it with this bundle, and wait until it listens.
     pub fn start(self, bundle: &Bundle) -> Gateway {
         self.bundle(bundle);
-        Gateway::start(self)
+        Gateway::start(Arc::new(self))
     }
 }
 
@@ -133,13 +133,13 @@ pub fn hour() -> Validity {
 pub struct Gateway {
     child: Child,
     /// What it was started from.
-    pub setup: Setup,
+    pub setup: Arc<Setup>,
     records: Arc<Mutex<Vec<Value>>>,
     log: Arc<Mutex<Vec<String>>>,
 }
 
 impl Gateway {
-    fn start(setup: Setup) -> Gateway {
+    fn start(setup: Arc<Setup>) -> Gateway {
         let config = setup.configure();
         let mut child = Command::new(binary())
             .args(["serve", "--config"])
@@ -244,6 +244,11 @@ impl Gateway {
         let child = &mut self.child;
         let status = eventually("the gateway ends", || child.try_wait().unwrap());
         status.code().unwrap_or(-1)
+    }
+
+    /// The same gateway once more, on the files of this one, which has ended.
+    pub fn start_again(&self) -> Gateway {
+        Gateway::start(Arc::clone(&self.setup))
     }
 
     /// Its directory.

@@ -22,6 +22,8 @@ pub mod resolver;
 
 pub mod collector;
 
+pub mod faulty;
+
 pub mod gateway;
 
 pub mod identities;
@@ -38,6 +40,8 @@ use std::time::Duration;
 
 pub use bundle::Bundle;
 pub use client::{Client, Reply};
+pub use collector::Collector;
+pub use faulty::{Fault, Faulty};
 pub use gateway::{Gateway, Setup};
 pub use origin::Origin;
 pub use resolver::Resolver;

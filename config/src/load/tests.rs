@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use super::*;
+use crate::channel::Channel;
 use crate::dns::{Dnssec, Server};
-use crate::evidence::{Stdout, Transport};
+use crate::evidence::{Compression, Durability, Form, RequestPath, Stdout, Transport, WhenFull};
 use crate::identity::NameKind;
 use crate::listeners::{ClientCertificates, Presence};
 use crate::problem::Severity;
 use crate::scratch::Scratch;
+use crate::telemetry::{Metrics, Parent};
 
 const HASH: &str = "5e884898da28047151d0e56f8dc6292773603d0d6aabbdd62a11ef721d1542d8";
 
@@ -24,6 +26,7 @@ fn world() -> Scratch {
     }
     let tokens = format!("- {{name: ci-runner, sha256: \"{HASH}\", expires: \"2027-01-31T00:00:00Z\"}}\n");
     scratch.file("tokens.yaml", &tokens);
+    scratch.file("tenant", "blue\n");
     scratch
 }
 
@@ -51,14 +54,7 @@ const UNENFORCED: &str = "leave it out: nothing would enforce it";
 
 #[test]
 fn the_example_has_exactly_the_problems_of_what_is_not_built_yet() {
-    assert_eq!(
-        told(include_str!("example.yaml")),
-        [
-            format!("8:26 `durability` is not supported yet | {UNENFORCED}"),
-            format!("8:48 `spool` is not supported yet | {UNENFORCED}"),
-            format!("9:1 `state` is not supported yet | {UNENFORCED}"),
-        ]
-    );
+    assert_eq!(told(include_str!("example.yaml")), [format!("9:1 `state` is not supported yet | {UNENFORCED}"),]);
 }
 
 #[test]
@@ -98,7 +94,23 @@ dns:
   timeout: 500ms
   dnssec: validate
   forwarders: [{domain: Corp.Example., servers: ["10.0.0.53"]}]
-evidence: {stdout: none, otlp: {endpoint: "http://collector:4318/", protocol: http}}
+evidence:
+  stdout: none
+  durability: synced
+  spool: {directory: ./spool, max_size: 1TiB, when_full: drop_oldest, keep: 0s, archive: policy}
+  request_path: drop
+  otlp:
+    endpoint: "https://collector:4318/"
+    protocol: http
+    compression: none
+    headers: {Authorization: "Bearer hunter2", x-tenant: {file: tenant}}
+    tls: {ca: clients-ca.pem, certificate: gateway.pem, key: gateway.key, server_name: Collector.Internal}
+  syslog: {address: "tls://logs.example", format: ocsf, tls: {ca: clients-ca.pem}}
+  ocsf: {file: ocsf.jsonl, rotate_size: 1MiB, rotate_keep: 2}
+telemetry:
+  otlp: {endpoint: "http://127.0.0.1:4317", headers: {x-tenant: red}}
+  metrics: none
+  traces: {sample: 0.5%, parent: follow}
 egress_points: [{name: direct}]
 admin:
   bind: 127.0.0.1:3129
@@ -141,9 +153,11 @@ fn a_full_file_loads_to_exact_values() {
     assert_eq!(config.dns.servers[0], Server::System);
     assert_eq!((config.dns.timeout, config.dns.dnssec), (Duration::from_millis(500), Dnssec::Validate));
     assert_eq!(&*config.dns.forwarders[0].domain, "corp.example");
-    let otlp = config.evidence.otlp.unwrap();
-    assert_eq!((config.evidence.stdout, otlp.transport), (Stdout::None, Transport::Http));
-    assert_eq!(otlp.endpoint.value.to_string(), "http://collector:4318");
+    check_evidence(&scratch, &config.evidence);
+    let telemetry = config.telemetry.unwrap();
+    assert_eq!(telemetry.otlp.endpoint.value.to_string(), "http://127.0.0.1:4317");
+    assert_eq!(telemetry.metrics, Metrics::None);
+    assert_eq!((telemetry.traces.sample.ratio(), telemetry.traces.parent), (0.005, Parent::Follow));
     let admin = config.admin.unwrap();
     assert_eq!((admin.bind.value.to_string(), admin.operators[0].name.as_str()), ("127.0.0.1:3129".into(), "ops"));
     let limits = Limits {
@@ -155,6 +169,101 @@ fn a_full_file_loads_to_exact_values() {
     };
     assert_eq!(config.limits, limits);
     assert_eq!(config.warnings, []);
+}
+
+fn check_evidence(scratch: &Scratch, evidence: &Evidence) {
+    let at = |name: &str| scratch.path().join(name);
+    assert_eq!((evidence.stdout, evidence.durability), (Stdout::None, Durability::Synced));
+    assert_eq!(evidence.request_path, RequestPath::Drop);
+    let spool = &evidence.spool;
+    assert_eq!(
+        (&spool.directory.value, spool.max_size, spool.when_full),
+        (&at("spool"), 1 << 40, WhenFull::DropOldest)
+    );
+    assert_eq!((spool.keep, &spool.archive.as_ref().unwrap().value), (Duration::ZERO, &at("policy")));
+
+    let otlp = evidence.otlp.as_ref().unwrap();
+    assert_eq!(otlp.compression, Compression::None);
+    assert_eq!(otlp.collector.transport, Transport::Http);
+    assert_eq!(otlp.collector.endpoint.value.to_string(), "https://collector:4318");
+    let headers: Vec<_> = (otlp.collector.headers.iter())
+        .map(|header| format!("{}: {}", header.name, header.read().unwrap().expose()))
+        .collect();
+    assert_eq!(headers, ["authorization: Bearer hunter2", "x-tenant: blue"]);
+    let Channel::Tls(tls) = &otlp.collector.channel else { panic!() };
+    let own = tls.own.as_ref().unwrap();
+    assert_eq!((&own.certificate.value, &own.key.value), (&at("gateway.pem"), &at("gateway.key")));
+    assert_eq!(tls.ca.as_ref().map(|ca| &ca.value), Some(&at("clients-ca.pem")));
+    assert_eq!(tls.server_name.as_ref().map(ToString::to_string).as_deref(), Some("collector.internal"));
+
+    let syslog = evidence.syslog.as_ref().unwrap();
+    assert_eq!((syslog.address.value.to_string().as_str(), syslog.form), ("logs.example:6514", Form::Ocsf));
+    assert!(matches!(&syslog.channel, Channel::Tls(tls) if tls.ca.is_some() && tls.own.is_none()));
+    let ocsf = evidence.ocsf.as_ref().unwrap();
+    assert_eq!((&ocsf.file.value, ocsf.rotate_size, ocsf.rotate_keep), (&at("ocsf.jsonl"), 1 << 20, 2));
+}
+
+#[test]
+fn records_have_a_spool_whatever_the_file_says() {
+    let scratch = world();
+    for section in ["", "evidence: {}\n", "evidence: {stdout: none}\n", "evidence: {spool: {}}\n"] {
+        let config = load(&scratch.file("gatepass.yaml", &format!("{SMALLEST}{section}")), now()).unwrap();
+        let spool = &config.evidence.spool;
+        assert_eq!(spool.directory.value, scratch.path().join("gatepass-data/evidence"), "{section}");
+        assert_eq!((spool.max_size, spool.when_full), (1 << 30, WhenFull::Refuse));
+        assert_eq!((spool.keep, spool.archive.is_some()), (Duration::from_secs(7 * 86_400), false));
+        assert_eq!(
+            (config.evidence.durability, config.evidence.request_path),
+            (Durability::Interval, RequestPath::Keep)
+        );
+        assert!(config.telemetry.is_none());
+    }
+    assert_eq!(quickstart().evidence.spool.directory.value, Path::new("./gatepass-data/evidence"));
+}
+
+#[test]
+fn the_configuration_in_the_documentation_of_sinks_loads() {
+    let text = include_str!("../../../docs/evidence/sinks.md");
+    let example = text.split("```yaml\n").nth(1).unwrap().split("```").next().unwrap();
+    let scratch = world();
+    for name in ["token", "collector-ca.pem", "logs-ca.pem"] {
+        scratch.file(name, "x");
+    }
+    let example = example.replace("/var/log/gatepass/", "");
+    let config = load(&scratch.file("gatepass.yaml", &format!("{SMALLEST}{example}")), now()).unwrap();
+    let evidence = config.evidence;
+    assert!(evidence.otlp.is_some_and(|otlp| otlp.collector.headers.len() == 2));
+    assert!(evidence.syslog.is_some() && evidence.ocsf.is_some());
+    assert_eq!(config.warnings, []);
+}
+
+#[test]
+fn a_segment_is_at_most_an_eighth_of_its_spool() {
+    let segment = |section: &str| {
+        let config = load_this(&format!("{SMALLEST}{section}\n")).unwrap();
+        config.evidence.spool.segment_bytes(&config.limits)
+    };
+    assert_eq!(segment(""), 16 << 20);
+    assert_eq!(segment("evidence: {spool: {max_size: 16MiB}}"), 2 << 20);
+    assert_eq!(segment("limits: {evidence_segment_bytes: 64KiB}"), 64 << 10);
+}
+
+#[test]
+fn the_value_of_a_header_follows_its_file() {
+    let scratch = world();
+    let section = "evidence: {otlp: {endpoint: \"https://c.test\", headers: {x-tenant: {file: tenant}}}}\n";
+    let config = load(&scratch.file("gatepass.yaml", &format!("{SMALLEST}{section}")), now()).unwrap();
+    let header = &config.evidence.otlp.unwrap().collector.headers[0];
+    let read = || header.read().map(|secret| secret.expose().to_owned()).map_err(|problems| problems.to_string());
+    scratch.file("tenant", "green\r\n");
+    assert_eq!(read().unwrap(), "green");
+    for broken in ["", "\n", "two\nlines", " green", "gr\u{fc}n"] {
+        scratch.file("tenant", broken);
+        let problem = read().unwrap_err();
+        assert!(problem.contains("it does not hold the value of a header") && problem.contains("tenant"), "{problem}");
+    }
+    std::fs::remove_file(scratch.path().join("tenant")).unwrap();
+    assert!(read().unwrap_err().contains("no such file or directory"));
 }
 
 fn shape(clients: &ClientCertificates) -> String {
@@ -264,11 +373,30 @@ fn a_file_that_is_not_there_or_not_text_is_a_problem() {
 fn a_secret_in_the_wrong_place_is_not_repeated() {
     for section in [
         "admin: {bind: \"127.0.0.1:0\", operators: [{name: a, token: hunter2}]}",
-        "evidence: {spool: {}, otlp: {endpoint: \"http://127.0.0.1:4317\", headers: {authorization: hunter2}}}",
+        "evidence: {spol: {}, otlp: {endpoint: \"http://127.0.0.1:4317\", headers: {authorization: hunter2}}}",
+        "evidence: {otlp: {endpoint: \"http://127.0.0.1:4317\", haeders: {authorization: hunter2}}}",
+        "evidence: {otlp: {endpoint: \"http://127.0.0.1:4317\", headers: hunter2}}",
+        "evidence: {otlp: {endpoint: \"http://127.0.0.1:4317\", headers: [hunter2]}}",
+        "evidence: {otlp: {endpoint: \"http://127.0.0.1:4317\", headers: {Bearer hunter2}}}",
+        "evidence: {otlp: {endpoint: \"http://127.0.0.1:4317\", headers: {authorization: [hunter2]}}}",
+        "evidence: {otlp: {endpoint: \"http://127.0.0.1:4317\", headers: {authorization: \"hunter2 \"}}}",
+        "evidence: {otlp: {endpoint: \"http://127.0.0.1:4317\", headers: {host: hunter2}}}",
+        "evidence: {otlp: {endpoint: \"http://127.0.0.1:4317\", headers: {authorization: {fiel: hunter2}}}}",
+        "evidence: [{otlp: {headers: {authorization: hunter2}}}]",
+        "evidnece: {otlp: {headers: {authorization: hunter2}}}",
+        "evidence: {otlp: {headers: {authorization: hunter2}}}, }",
+        "telemetry: {otlp: {endpoint: \"http://127.0.0.1\", headers: {authorization: hunter2}}, metrics: 1}",
     ] {
         let problems = load_this(&format!("{SMALLEST}{section}\n")).unwrap_err();
-        assert!(problems.to_string().contains("gatepass.yaml:3:") && !problems.to_string().contains("hunter2"));
+        assert!(problems.to_string().contains("gatepass.yaml:3:"), "{section}: {problems}");
+        assert!(!problems.to_string().contains("hunter2"), "{section}: {problems}");
     }
+    let section = "evidence: {otlp: {endpoint: \"https://c.test\", headers: {authorization: hunter2}}}";
+    let config = load_this(&format!("{SMALLEST}{section}\n")).unwrap();
+    let endpoint = &config.evidence.otlp.as_ref().unwrap().collector.endpoint;
+    let later = endpoint.error(Path::new("gatepass.yaml"), "nobody answers there", None).to_string();
+    assert!(later.contains("gatepass.yaml:3:29") && !later.contains("hunter2"), "{later}");
+    assert!(!format!("{config:?}").contains("hunter2"));
 }
 
 mod mistakes;

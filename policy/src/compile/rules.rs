@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::scope::CompiledScope;
 use super::{Surroundings, lifetime, when};
 use crate::address;
-use crate::decision::RuleInfo;
+use crate::decision::{Keeping, RuleInfo};
 use crate::diagnostic::{At, Place, Report};
 use crate::document::rules::{Action, RawRule, RawSelector};
 use crate::expr::{Expr, HostKey};
@@ -70,6 +70,7 @@ pub(super) fn compile(
         tier,
         enforcement: raw.enforcement,
         trust: raw.trust,
+        keeping: raw.keeping.as_ref().map_or(Keeping::AsConfigured, |at| at.value),
         who: who(raw, home),
         hosts: unique(raw.destinations.hosts.iter().map(|at| at.value.clone())),
         ports: raw.destinations.ports.as_slice().into(),

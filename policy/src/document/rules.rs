@@ -4,6 +4,7 @@ use ipnet::IpNet;
 use jiff::Timestamp;
 
 use super::{egress_point, host, identity_without_captures, network};
+use crate::decision::Keeping;
 use crate::diagnostic::{At, Place, Report};
 use crate::pattern::{HostPattern, IdentityPattern};
 use crate::source::Node;
@@ -53,6 +54,7 @@ pub(crate) struct RawRule {
     pub(crate) expires: Option<At<Timestamp>>,
     pub(crate) review_by: Option<At<Timestamp>>,
     pub(crate) when: Option<At<String>>,
+    pub(crate) keeping: Option<At<Keeping>>,
 }
 
 pub(crate) struct RawSelector {
@@ -114,9 +116,8 @@ fn rule(node: &Node<'_>, book: Book, report: &mut Report<'_>) -> Option<RawRule>
         Some((trust, node.place))
     });
     let when = fields.optional("when").and_then(|node| read::text(node, report));
-    if let Some(node) = fields.optional("egress_point") {
-        egress_point(node, report);
-    }
+    let keeping = fields.optional("evidence").map(|node| keeping(node, report));
+    let _ = fields.optional("egress_point").and_then(|node| egress_point(node, report));
     lifted_by(&mut fields, book, report);
     not_yet(&mut fields, report);
     let named = Named {
@@ -126,7 +127,8 @@ fn rule(node: &Node<'_>, book: Book, report: &mut Report<'_>) -> Option<RawRule>
     };
     fields.finish(report);
     // What is missing or wrong has been told; what else the rule must say is told beside it.
-    let whole = id.is_some() && purpose.is_some() && enforcement.is_some() && trust.is_some();
+    let kept = !matches!(keeping, Some(None));
+    let whole = id.is_some() && purpose.is_some() && enforcement.is_some() && trust.is_some() && kept;
     let (trust, trust_place) = trust.unwrap_or((Trust::Registered, place));
     let rule = RawRule {
         id: id.unwrap_or(At { value: String::new(), place }),
@@ -146,9 +148,15 @@ fn rule(node: &Node<'_>, book: Book, report: &mut Report<'_>) -> Option<RawRule>
         expires,
         review_by,
         when,
+        keeping: keeping.flatten(),
     };
     check_action(&rule, &named, book, trust_place, report);
     whole.then_some(rule)
+}
+
+fn keeping(node: &Node<'_>, report: &mut Report<'_>) -> Option<At<Keeping>> {
+    let value = choice(node, ["synced"], [Keeping::Synced], report)?;
+    Some(At { value, place: node.place })
 }
 
 /// What this version does not enforce.
@@ -156,9 +164,7 @@ fn not_yet(fields: &mut Fields<'_, '_>, report: &mut Report<'_>) {
     if let Some(node) = fields.optional("inspect").filter(|node| !read::is_word(node, "never")) {
         report.not_yet(node.place, "inspect: required");
     }
-    for key in ["limits", "evidence"] {
-        fields.not_yet(key, report);
-    }
+    fields.not_yet("limits", report);
 }
 
 /// Which keys are written, be their values right or wrong: what is wrong is not also missing.
@@ -195,6 +201,10 @@ fn check_action(rule: &RawRule, named: &Named, book: Book, trust: Place, report:
                 let help = "a deny that ended would open access: write `review_by`";
                 report.error_help(at.place, "a deny has neither `expires` nor `issued`", help);
             }
+            if let Some(at) = &rule.keeping {
+                let help = "what is refused is not carried: leave the key out";
+                report.error_help(at.place, "`evidence` is for allows", help);
+            }
             if rule.trust == Trust::Declared {
                 report.error_help(trust, "a deny always reads the registered classes", "leave the key out");
             }
@@ -209,10 +219,16 @@ fn optional_text(fields: &mut Fields<'_, '_>, key: &'static str, report: &mut Re
     fields.optional(key).and_then(|node| read::text(node, report)).map(|at| at.value)
 }
 
-fn choice<T: Copy>(node: &Node<'_>, words: [&str; 2], values: [T; 2], report: &mut Report<'_>) -> Option<T> {
+fn choice<T: Copy, const N: usize>(
+    node: &Node<'_>,
+    words: [&str; N],
+    values: [T; N],
+    report: &mut Report<'_>,
+) -> Option<T> {
     let found = words.iter().zip(values).find(|(word, _)| read::is_word(node, word)).map(|(_, value)| value);
     if found.is_none() {
-        report.error(node.place, format!("`{}` or `{}` is wanted here", words[0], words[1]));
+        let words: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
+        report.error(node.place, format!("{} is wanted here", words.join(" or ")));
     }
     found
 }

@@ -220,7 +220,7 @@ impl<'a> Scope<'a> {
             A::DestinationHost => Value::Text(self.host()),
             A::DestinationPort => Value::Int(facts.destination.port.into()),
             A::DestinationKind => Value::Text(if facts.destination.host.ip().is_some() { "ip" } else { "name" }),
-            A::DestinationRegisteredDomain => nullable(facts.destination.host.name().and_then(psl::domain_str)),
+            A::DestinationRegisteredDomain => nullable(facts.destination.host.registered_domain()),
             A::DestinationTags => Value::Texts(Texts::Boxed(&facts.tags)),
             A::DataClasses => Value::Texts(Texts::Boxed(self.classes().0)),
             A::DataClassesFrom => Value::Text(self.classes().1),

@@ -111,6 +111,7 @@ fn a_deny_never_ends() {
         let found = of_rule(&deny(&format!("{key}: \"2030-02-01T00:00:00Z\"")));
         assert_eq!(found, ["a deny has neither `expires` nor `issued`"]);
     }
+    assert_eq!(of_rule(&deny("evidence: synced")), ["`evidence` is for allows"]);
     assert_eq!(of_rule(&deny("trust_declared: true")), ["a deny always reads the registered classes"]);
     let overdue = compiled(&files(&deny("review_by: \"2029-12-31T00:00:00Z\""), ""));
     assert_eq!(overdue.warnings[0].message, "the review of `a` is overdue");
@@ -121,7 +122,6 @@ fn what_is_not_enforced_is_not_read() {
     for (more, what) in [
         ("limits: {connections: 1}", "limits"),
         ("inspect: required", "inspect: required"),
-        ("evidence: synced", "evidence"),
         ("egress_point: eu-west", "egress_point: eu-west"),
         ("when: upstream.verified", "upstream.verified"),
         ("when: mode == \"normal\"", "mode"),
@@ -130,6 +130,8 @@ fn what_is_not_enforced_is_not_read() {
         assert_eq!(found, [format!("`{what}` is not supported yet")], "{more}");
     }
     assert_eq!(of_rule(&allow("a", API, "inspect: never\negress_point: direct\nenforcement: enforce")), [""; 0]);
+    assert_eq!(of_rule(&allow("a", API, "evidence: synced")), [""; 0]);
+    assert_eq!(of_rule(&allow("a", API, "evidence: later")), ["`synced` is wanted here"]);
 }
 
 #[test]

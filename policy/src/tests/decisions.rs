@@ -4,7 +4,7 @@ use super::world::compiled;
 use super::world::{
     allow, asks, asks_as, at, decision, deny, file, files, narrow_files, policy, resolved, said, with_sni,
 };
-use crate::decision::Effect;
+use crate::decision::{Effect, Keeping};
 use crate::facts::{Facts, HttpRequest, Protocol, Tls};
 use crate::schema::Attribute;
 
@@ -154,6 +154,19 @@ fn data_classes_are_sets_and_denies_read_the_registered_ones() {
     assert_eq!(said(&guarded.decide(&declared)), "deny guardrail guard/internal at resolved");
     let untrusting = policy(&allow("public", API, "data_classes: {at_most: [public]}"), "");
     assert_eq!(said(&untrusting.decide(&declared)), "deny no_rule - at resolved");
+}
+
+#[test]
+fn the_strictest_keeping_that_an_allow_which_holds_demands_is_the_decision_s() {
+    let keeping = |rules: &str| {
+        let set = policy(rules, "");
+        decision(set.decide(&resolved(&asks(&set, "api.test:443"), &["1.1.1.1"]))).keeping
+    };
+    let plain = allow("a", API, "");
+    assert_eq!(keeping(&plain), Keeping::AsConfigured);
+    assert_eq!(keeping(&(plain.clone() + &allow("z", API, "evidence: synced"))), Keeping::Synced);
+    let other = allow("z", "hosts: [\"other.test\"], ports: [443]", "evidence: synced");
+    assert_eq!(keeping(&(plain + &other)), Keeping::AsConfigured, "only of those that hold");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::*;
-use crate::evidence::tests::{denied, limits, policy_ref};
+use crate::evidence::tests::{denied, policy_ref, settings};
 use crate::evidence::{Flushed, Settings};
 
 const TOKEN: &str = "correct-horse";
@@ -31,7 +31,7 @@ impl Answer {
 
 async fn start(operators: Vec<TokenHash>, ready: Ready) -> Admin {
     let metrics = Arc::new(Metrics::new().unwrap());
-    let settings = Settings { gateway: "gw-1".into(), floor: None, output: None, otlp: None, limits: limits(4) };
+    let settings = Settings { floor: None, ..settings(None, 4) };
     let evidence = Evidence::start(settings, metrics.clone()).unwrap();
     let gauges = metrics.clone();
     let state = State {

@@ -82,9 +82,9 @@ async fn serve(arguments: &Arguments) -> Exit {
     let watched = watched(&config);
     let startup = Startup { config, embedded, clock, name: hostname() };
     if arguments.check_only {
-        return match startup.build().await {
-            Ok(parts) => {
-                parts.warnings.iter().for_each(|warning| eprintln!("{warning}"));
+        return match startup.check().await {
+            Ok(warnings) => {
+                warnings.iter().for_each(|warning| eprintln!("{warning}"));
                 println!("ok");
                 Exit::Yes
             }
@@ -138,8 +138,12 @@ async fn live(gateway: Gateway, watched: Vec<PathBuf>, quick: bool) -> Exit {
             eprintln!("drained: every record is out");
             Exit::Yes
         }
+        Flushed::Spooled(records) => {
+            eprintln!("drained: every record is in the spool; {records} are sent on after the next start");
+            Exit::Yes
+        }
         Flushed::Left(records) => {
-            eprintln!("error: {records} records could not be delivered in time");
+            eprintln!("error: {records} records could not be written in time");
             Exit::Failed
         }
     }

@@ -13,9 +13,11 @@ use uuid::Uuid;
 use super::parts::{
     Destination, Dns, Near, PolicyRef, ReasonText, Request, Rule, ShadowRule, Timings, TlsFacts, Trace, Who,
 };
-use super::record::{DecisionRecord, SCHEMA};
+use super::record::{DecisionRecord, SCHEMA, Sequence};
 use super::spelling;
-use super::text::{IDENTITY_MAX, LIST_MAX, NEAREST_MAX, PATH_MAX, REASON_MAX, Text, clean, malformed_target};
+use super::text::{
+    IDENTITY_MAX, LIST_MAX, NEAREST_BYTES, NEAREST_MAX, PATH_MAX, REASON_MAX, Text, clean, malformed_target,
+};
 use super::words::{ClassesFrom, FloorMark, Mode, Outcome};
 
 impl DecisionRecord {
@@ -28,7 +30,11 @@ impl DecisionRecord {
         let reason = ReasonText { code, text: Text::new(&sentence(facts, decision), REASON_MAX) };
         let mut record = of_facts(facts, decision.effect, outcome, decision.stage, reason, policy);
         lay_over(&mut record, facts, decision);
-        record.nearest = nearest.iter().take(NEAREST_MAX).map(near).collect();
+        if let (Effect::Allow, Some(destination)) = (decision.effect, &mut record.destination) {
+            destination.domain = facts.destination.host.registered_domain().map(Text::name);
+        }
+        let mut room = NEAREST_BYTES;
+        record.nearest = nearest.iter().take(NEAREST_MAX).map(|nearest| near(nearest, &mut room)).collect();
         record
     }
 
@@ -85,6 +91,15 @@ impl DecisionRecord {
         self
     }
 
+    /// Leave the request's path out, also where a clause saw it.
+    pub(super) fn forget_path(&mut self) {
+        if let Some(request) = &mut self.request {
+            request.path = None;
+        }
+        let clauses = self.nearest.iter_mut().flat_map(|near| &mut near.failed);
+        clauses.filter(|failed| failed.clause.contains("path")).for_each(|failed| failed.seen = not_recorded());
+    }
+
     /// With the span of the request.
     #[must_use]
     pub fn with_trace(mut self, trace: Option<Trace>) -> DecisionRecord {
@@ -106,7 +121,7 @@ fn bare(now: Timestamp, effect: Effect, outcome: Outcome, stage: Stage, reason: 
         schema: SCHEMA,
         kind: "decision",
         id: Uuid::nil(),
-        sequence: 0,
+        sequence: Sequence::default(),
         time: now,
         gateway: Text::name(""),
         floor: None,
@@ -235,17 +250,34 @@ fn request(facts: &Facts) -> Request {
     }
 }
 
-fn near(nearest: &Nearest) -> Near {
-    let failed = nearest.failed.iter().take(LIST_MAX).map(|clause| FailedClause {
+/// What stood in the way of a rule, as long as there is room: lists of long names must not make a record a large one.
+fn near(nearest: &Nearest, room: &mut usize) -> Near {
+    let told = nearest.failed.iter().take(LIST_MAX).map(|clause| FailedClause {
         clause: clean(&clause.clause, super::text::NAME_MAX).into_owned(),
-        seen: if tells_secrets(&clause.clause) {
-            Shown::Text("(not recorded)".into())
-        } else {
-            spelling::cleaned(&clause.seen)
-        },
+        seen: if tells_secrets(&clause.clause) { not_recorded() } else { spelling::cleaned(&clause.seen) },
         wanted: spelling::cleaned(&clause.wanted),
     });
-    Near { rule: nearest.rule.clone(), failed: failed.collect() }
+    let fits = |failed: &FailedClause| {
+        let bytes = failed.clause.len() + length(&failed.seen) + length(&failed.wanted);
+        let left = room.checked_sub(bytes);
+        *room = left.unwrap_or(0);
+        left.is_some()
+    };
+    Near { rule: nearest.rule.clone(), failed: told.take_while(fits).collect() }
+}
+
+/// About as many bytes as it takes in a record.
+fn length(shown: &Shown) -> usize {
+    match shown {
+        Shown::Null | Shown::Bool(_) => 8,
+        Shown::Int(_) => 16,
+        Shown::Text(text) => text.len() + 8,
+        Shown::List(items) => items.iter().map(length).sum::<usize>() + 8,
+    }
+}
+
+fn not_recorded() -> Shown {
+    Shown::Text("(not recorded)".into())
 }
 
 /// Whether the value that this clause saw may hold a query string or a header, which no record ever does.

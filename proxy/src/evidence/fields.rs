@@ -129,6 +129,8 @@ fields! {
     "listener" => Attribute("gatepass.listener"), "The listener that took the connection.";
     "destination.host" => Attribute("server.address"), "The host asked for, canonical.";
     "destination.port" => Attribute("server.port"), "The port asked for.";
+    "destination.domain" => Attribute("gatepass.destination.domain"), "The registered domain of the host, by the public suffix list.";
+    "destination.first_seen" => Attribute("gatepass.destination.first_seen"), "True where this identity reaches this domain for the first time.";
     "destination.text" => Attribute("gatepass.destination.text"), "What was asked for, where that is malformed.";
     "destination.addresses" => Attribute("dns.answers"), "Every address of the name.";
     "destination.address" => Attribute("network.peer.address"), "The address that was dialled.";

@@ -8,8 +8,8 @@ use gatepass_policy::decision::{FailedClause, Shown};
 use serde_json::Value;
 
 use super::record::DecisionRecord;
+use super::stdout::Colour;
 use super::text::{Text, clean};
-use super::writer::Colour;
 
 const GREEN: &str = "\x1b[32m";
 const RED: &str = "\x1b[31m";

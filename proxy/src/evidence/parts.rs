@@ -82,6 +82,12 @@ pub struct Destination {
     /// The port.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub port: Option<u16>,
+    /// The registered domain of the host, by the public suffix list.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub domain: Option<Text>,
+    /// Whether this identity reaches this domain for the first time, as far as the gateway remembers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_seen: Option<bool>,
     /// What the client wrote, where that is not an authority; user information and query left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub text: Option<Text>,

@@ -15,7 +15,6 @@ pub struct Recent {
     ring: RwLock<Ring>,
 }
 
-#[derive(Default)]
 struct Ring {
     order: VecDeque<Arc<DecisionRecord>>,
     by_id: HashMap<Uuid, Arc<DecisionRecord>>,
@@ -24,7 +23,9 @@ struct Ring {
 impl Recent {
     /// Keep at most `capacity` decisions.
     pub fn new(capacity: usize) -> Recent {
-        Recent { capacity, ring: RwLock::default() }
+        // All of it at once: remembering happens before a client is answered, and then nothing has to grow.
+        let ring = Ring { order: VecDeque::with_capacity(capacity), by_id: HashMap::with_capacity(capacity) };
+        Recent { capacity, ring: RwLock::new(ring) }
     }
 
     /// Remember a decision, and forget the oldest where there is no room.

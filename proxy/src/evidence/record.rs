@@ -3,11 +3,12 @@
 //! Absent means omitted. Whatever a client or a bundle wrote is [`Text`], or is cleaned while it is written.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use gatepass_policy::decision::Effect;
 use gatepass_policy::schema::Stage;
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use uuid::Uuid;
 
 use super::parts::{
@@ -15,7 +16,7 @@ use super::parts::{
 };
 use super::spelling;
 use super::text::Text;
-use super::words::{ClassesFrom, Ending, FloorMark, Mode, Outcome, PolicyResult};
+use super::words::{ClassesFrom, Ending, FloorMark, GapCause, Mode, Outcome, PolicyResult};
 
 /// The version of the records' form.
 pub const SCHEMA: u8 = 1;
@@ -31,8 +32,8 @@ pub struct DecisionRecord {
     #[serde(skip_serializing_if = "Uuid::is_nil")]
     pub id: Uuid,
     /// Per gateway, without holes, from 1.
-    #[serde(skip_serializing_if = "spelling::is_zero")]
-    pub sequence: u64,
+    #[serde(skip_serializing_if = "Sequence::is_missing")]
+    pub sequence: Sequence,
     /// The moment of the decision.
     #[serde(serialize_with = "spelling::time")]
     pub time: Timestamp,
@@ -104,6 +105,37 @@ pub struct DecisionRecord {
     pub timings: Timings,
 }
 
+/// The number of a record, which the writer gives when it is written: readers of memory may come before.
+#[derive(Debug, Default)]
+pub struct Sequence(AtomicU64);
+
+impl Sequence {
+    /// A number that is known.
+    pub fn known(number: u64) -> Sequence {
+        Sequence(AtomicU64::new(number))
+    }
+
+    fn is_missing(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == 0
+    }
+
+    pub(super) fn set(&self, number: u64) {
+        self.0.store(number, Ordering::Relaxed);
+    }
+}
+
+impl Clone for Sequence {
+    fn clone(&self) -> Sequence {
+        Sequence::known(self.0.load(Ordering::Relaxed))
+    }
+}
+
+impl Serialize for Sequence {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_u64(self.0.load(Ordering::Relaxed))
+    }
+}
+
 /// The end of an admitted connection.
 #[derive(Clone, Debug, Serialize)]
 pub struct CloseRecord {
@@ -123,17 +155,25 @@ pub struct CloseRecord {
     /// Only on the development floor.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub floor: Option<FloorMark>,
+    /// How much was carried, for how long; absent where the death of the gateway took the knowledge.
+    #[serde(flatten)]
+    pub carried: Option<Carried>,
+    /// How it ended.
+    pub ending: Ending,
+    /// The rule whose end or change cut it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cut_by: Option<Text>,
+}
+
+/// How much a connection carried, for how long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Carried {
     /// Bytes from the client to the destination.
     pub bytes_sent: u64,
     /// Bytes from the destination to the client.
     pub bytes_received: u64,
     /// From the admission to the end.
     pub duration_ms: u64,
-    /// How it ended.
-    pub ending: Ending,
-    /// The rule whose end or change cut it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cut_by: Option<Text>,
 }
 
 /// A policy that was activated, or a reload that was rejected.
@@ -162,4 +202,77 @@ pub struct PolicyRecord {
     pub error: Option<Text>,
     /// The policy that holds from now on.
     pub policy: PolicyRef,
+}
+
+/// The log so far, signed.
+#[derive(Clone, Debug, Serialize)]
+pub struct CheckpointRecord {
+    /// [`SCHEMA`].
+    pub schema: u8,
+    /// Always `checkpoint`.
+    pub kind: &'static str,
+    /// UUIDv7.
+    pub id: Uuid,
+    /// One more than what is signed.
+    pub sequence: u64,
+    /// The moment.
+    #[serde(serialize_with = "spelling::time")]
+    pub time: Timestamp,
+    /// The gateway's name.
+    pub gateway: Text,
+    /// Only on the development floor.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub floor: Option<FloorMark>,
+    /// What is signed.
+    pub checkpoint: Signed,
+}
+
+/// What a checkpoint signs.
+#[derive(Clone, Debug, Serialize)]
+pub struct Signed {
+    /// So many records, from the first.
+    pub size: u64,
+    /// Their Merkle root, in base64.
+    pub root: Box<str>,
+    /// The signed note (C2SP tlog-checkpoint).
+    pub note: Box<str>,
+}
+
+/// Records that are missing, and why.
+#[derive(Clone, Debug, Serialize)]
+pub struct GapRecord {
+    /// [`SCHEMA`].
+    pub schema: u8,
+    /// Always `gap`.
+    pub kind: &'static str,
+    /// UUIDv7.
+    pub id: Uuid,
+    /// Per gateway, without holes.
+    pub sequence: u64,
+    /// The moment.
+    #[serde(serialize_with = "spelling::time")]
+    pub time: Timestamp,
+    /// The gateway's name.
+    pub gateway: Text,
+    /// Only on the development floor.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub floor: Option<FloorMark>,
+    /// What is missing.
+    pub gap: Gap,
+}
+
+/// What is missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Gap {
+    /// Why.
+    pub cause: GapCause,
+    /// The first record that is missing, where it had a number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first: Option<u64>,
+    /// The last one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last: Option<u64>,
+    /// How many bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<u64>,
 }

@@ -9,12 +9,13 @@ use std::time::Instant;
 
 use gatepass_policy::decision::Effect;
 use jiff::{SignedDuration, Timestamp};
-use tokio::sync::OwnedSemaphorePermit;
 use uuid::Uuid;
 
 use super::Shared;
-use super::queue::{Item, Unavailable};
-use super::record::{CloseRecord, DecisionRecord, SCHEMA};
+use super::encode::Encoded;
+use super::queue::{Durability, Entry, Item, Slot, Unavailable};
+use super::record::{Carried, CloseRecord, DecisionRecord, SCHEMA};
+use super::room::{CLOSE_BYTES, Room};
 use super::text::Text;
 use super::words::{Ending, Outcome};
 
@@ -24,7 +25,11 @@ pub struct Reservation {
     shared: Arc<Shared>,
     id: Uuid,
     /// `None` once it was used.
-    room: Option<OwnedSemaphorePermit>,
+    room: Option<Room>,
+    /// Made beforehand, so that admitting allocates nothing.
+    slot: Arc<Slot>,
+    counters: Arc<Counters>,
+    buffer: Vec<u8>,
 }
 
 /// Bytes that flowed so far, so that a close that nobody wrote can still tell.
@@ -54,7 +59,7 @@ pub struct Admission {
     shared: Arc<Shared>,
     id: Uuid,
     /// `None` once it was used.
-    room: Option<OwnedSemaphorePermit>,
+    room: Option<Room>,
     counters: Arc<Counters>,
     since: Instant,
     decided: Timestamp,
@@ -77,8 +82,10 @@ pub struct Close {
 }
 
 impl Reservation {
-    pub(super) fn new(shared: Arc<Shared>, room: OwnedSemaphorePermit) -> Reservation {
-        Reservation { shared, id: Uuid::now_v7(), room: Some(room) }
+    pub(super) fn new(shared: Arc<Shared>, room: Room) -> Reservation {
+        let buffer = shared.queue.buffer();
+        let (id, slot, counters) = (Uuid::now_v7(), Arc::default(), Arc::default());
+        Reservation { shared, id, room: Some(room), slot, counters, buffer }
     }
 
     /// The id that the decision and its close will bear.
@@ -86,29 +93,49 @@ impl Reservation {
         self.id
     }
 
-    /// Record a permitting decision. Where this fails, nothing may be carried.
-    pub async fn admit(mut self, record: DecisionRecord) -> Result<Admission, Unavailable> {
+    /// Record a permitting decision, and wait until the record stands as durably as is asked for. Where this fails,
+    /// nothing may be carried.
+    ///
+    /// `demanded` is what the rule asks for; the configuration may ask for more.
+    pub async fn admit(
+        mut self,
+        mut record: Arc<DecisionRecord>,
+        demanded: Durability,
+    ) -> Result<Admission, Unavailable> {
         match (record.effect, record.outcome) {
             (Effect::Allow, Outcome::Admitted) => {}
             (Effect::Allow | Effect::Deny, _) => {
-                self.refuse(record);
+                self.conclude(record);
                 return Err(Unavailable::NotAllowed);
             }
         }
-        let Some(mut room) = self.room.take() else { return Err(Unavailable::Stopped) };
-        let Some(close_room) = room.split(1) else { return Err(Unavailable::Full) };
-        self.shared.queue.available()?;
-        let mut admission = Admission {
-            shared: self.shared.clone(),
+        let (Some(mut room), shared) = (self.room.take(), self.shared.clone()) else {
+            return Err(Unavailable::Stopped);
+        };
+        let Some(close_room) = room.split(CLOSE_BYTES) else { return Err(Unavailable::Full) };
+        shared.queue.available()?;
+        shared.stamp(self.id, &mut record);
+        let first = shared.first_seen.mark(Arc::make_mut(&mut record));
+        let item = Item::Decision(record.clone());
+        let encoded = Encoded::of(&item, std::mem::take(&mut self.buffer));
+        let durability = shared.durability(demanded);
+        let waiter = Some(self.slot.clone());
+        let pushed = shared.queue.push(Entry { item, encoded, room: Some(room), durability, waiter, first });
+        pushed.inspect_err(|_| first.into_iter().for_each(|pair| shared.first_seen.forget(pair)))?;
+        // From here on the record may stand, so there is a close to come, also where the wait below is given up.
+        let admission = Admission {
+            shared: shared.clone(),
             id: self.id,
-            room: None,
-            counters: Arc::default(),
+            room: Some(close_room),
+            counters: self.counters.clone(),
             since: Instant::now(),
             decided: record.time,
-            label: self.shared.label(&record),
+            label: shared.label(&record),
         };
-        self.shared.decide(self.id, record, room).map_err(|(unavailable, _)| unavailable)?;
-        admission.room = Some(close_room);
+        let settled = tokio::time::timeout(shared.commit_timeout, self.slot.settled()).await;
+        let settled = settled.unwrap_or(Err(Unavailable::Slow));
+        settled.inspect_err(|_| first.into_iter().for_each(|pair| shared.first_seen.forget(pair)))?;
+        shared.recent.remember(record);
         Ok(admission)
     }
 
@@ -116,14 +143,36 @@ impl Reservation {
     ///
     /// This cannot fail: the room is there, and what the gateway refuses needs no proof before the answer. An allow
     /// that ends here was not carried, so it is recorded as failed.
-    pub fn refuse(mut self, mut record: DecisionRecord) -> Arc<DecisionRecord> {
-        record.outcome = match (record.outcome, record.effect) {
+    pub fn refuse(self, record: DecisionRecord) -> Arc<DecisionRecord> {
+        self.conclude(Arc::new(record))
+    }
+
+    fn conclude(mut self, mut record: Arc<DecisionRecord>) -> Arc<DecisionRecord> {
+        let Some(room) = self.room.take() else { return record };
+        self.shared.stamp(self.id, &mut record);
+        let refused = Arc::make_mut(&mut record);
+        refused.outcome = match (refused.outcome, refused.effect) {
             (Outcome::Admitted | Outcome::Failed, Effect::Allow) => Outcome::Failed,
             (Outcome::Admitted | Outcome::Failed, Effect::Deny) | (Outcome::Refused, _) => Outcome::Refused,
         };
-        let Some(mut room) = self.room.take() else { return Arc::new(record) };
-        drop(room.split(1));
-        self.shared.refused(self.id, record, room)
+        let item = Item::Decision(record.clone());
+        let encoded = Encoded::of(&item, std::mem::take(&mut self.buffer));
+        let pushed = self.shared.queue.push(Entry {
+            item,
+            encoded,
+            room: Some(room),
+            durability: Durability::Interval,
+            waiter: None,
+            first: None,
+        });
+        match pushed {
+            Ok(()) => {
+                self.shared.metrics.decided(&record);
+                self.shared.recent.remember(record.clone());
+            }
+            Err(_) => self.shared.metrics.evidence_lost.increment(1),
+        }
+        record
     }
 }
 
@@ -154,7 +203,7 @@ impl Admission {
     fn write(&mut self, close: Close) {
         let Some(room) = self.room.take() else { return };
         let duration = self.since.elapsed();
-        let mut record = CloseRecord {
+        let record = CloseRecord {
             schema: SCHEMA,
             kind: "close",
             id: self.id,
@@ -162,18 +211,20 @@ impl Admission {
             time: close.now,
             gateway: self.shared.gateway.clone(),
             floor: self.shared.floor,
-            bytes_sent: close.sent,
-            bytes_received: close.received,
-            duration_ms: u64::try_from(duration.as_millis()).unwrap_or(u64::MAX),
+            carried: Some(Carried {
+                bytes_sent: close.sent,
+                bytes_received: close.received,
+                duration_ms: u64::try_from(duration.as_millis()).unwrap_or(u64::MAX),
+            }),
             ending: close.ending,
             cut_by: close.cut_by.as_deref().map(Text::name),
         };
         let label = self.label.take();
-        let pushed = self.shared.queue.push(room, |sequence| {
-            record.sequence = sequence;
-            Item::Close(Box::new(record), label)
-        });
-        if pushed.is_err() {
+        let item = Item::Close(Box::new(record), label);
+        let encoded = Encoded::of(&item, self.shared.queue.buffer());
+        let entry =
+            Entry { item, encoded, room: Some(room), durability: Durability::Interval, waiter: None, first: None };
+        if self.shared.queue.push(entry).is_err() {
             self.shared.metrics.evidence_lost.increment(1);
         }
     }

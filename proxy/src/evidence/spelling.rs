@@ -12,11 +12,6 @@ use serde::{Serialize, Serializer};
 use super::parts::{Near, Rule};
 use super::text::{LIST_MAX, NAME_MAX, clean};
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields by reference")]
-pub(super) fn is_zero(number: &u64) -> bool {
-    *number == 0
-}
-
 pub(super) fn no_labels(labels: &Arc<Labels>) -> bool {
     labels.is_empty()
 }

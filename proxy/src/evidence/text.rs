@@ -19,6 +19,8 @@ pub const PATH_MAX: usize = 1024;
 pub const REASON_MAX: usize = 3072;
 /// Entries of one list: more addresses or protocols than any honest answer has.
 pub const LIST_MAX: usize = 32;
+/// Bytes of all that is told of rules that came near: with everything else, a record stays below 64 KiB.
+pub const NEAREST_BYTES: usize = 12 << 10;
 /// Rules that came near: people read the first.
 pub const NEAREST_MAX: usize = 3;
 

@@ -51,6 +51,11 @@ words! {
         Activated "activated" "It decides from now on.";
         Rejected "rejected" "It was not valid; the former one goes on deciding.";
     }
+    /// Why records are missing.
+    GapCause {
+        Dropped "dropped" "They were dropped to make room for newer ones, as the configuration asks.";
+        Torn "torn" "The gateway died while it wrote them; nobody was told that they stood.";
+    }
     /// How a connection ended.
     Ending {
         ClientClosed "client_closed" "The client closed first.";

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use gatepass_policy::decision::{Decision, Reason, Verdict};
+use gatepass_policy::decision::{Decision, Keeping, Reason, Verdict};
 use gatepass_policy::facts::{Facts, Protocol, Tls};
 use gatepass_policy::identity::{Identity, Method};
 use gatepass_policy::schema::Stage;
@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use super::early::unrecorded;
 use super::{Connected, Intent, NameFault, Refused};
 use crate::evidence::parts::Timings;
-use crate::evidence::{Admission, DecisionRecord, Reservation};
+use crate::evidence::{Admission, DecisionRecord, Durability, Reservation};
 use crate::peer::Peer;
 use crate::policy_store::Snapshot;
 use crate::refusal::Refusal;
@@ -111,7 +111,11 @@ impl<'a> Attempt<'a> {
         let record = DecisionRecord::decided(&self.facts, decision, &[], self.snapshot.reference.clone())
             .with_dialled(at.endpoint.address(), at.local)
             .with_timings(self.timings);
-        match self.reservation.admit(record).await {
+        let demanded = match decision.keeping {
+            Keeping::AsConfigured => Durability::Interval,
+            Keeping::Synced => Durability::Synced,
+        };
+        match self.reservation.admit(Arc::new(record), demanded).await {
             Ok(admission) => Ok(admission),
             Err(_) => {
                 let policy = self.snapshot.reference.clone();

@@ -5,6 +5,10 @@ mod bounds;
 
 mod names;
 
+mod records;
+
+pub mod sinks;
+
 mod who;
 
 pub(crate) use bounds::policy as policy_limits;
@@ -15,7 +19,6 @@ use arc_swap::ArcSwap;
 use gatepass_certs::Alpn;
 use gatepass_certs::rotate::{self, Rotating};
 use gatepass_certs::trust::Presence;
-use gatepass_config::evidence::{Stdout, Transport};
 use gatepass_config::floor::Loopback;
 use gatepass_config::limits::{Limits, connections_within};
 use gatepass_config::listeners::{self, ClientCertificates, Protocol};
@@ -29,8 +32,7 @@ use tokio::sync::Semaphore;
 use who::registry;
 
 use crate::clock::Clock;
-use crate::evidence::words::FloorMark;
-use crate::evidence::{self, Evidence, Output, otlp};
+use crate::evidence::Evidence;
 use crate::forward::Pool;
 use crate::listener::Gate;
 use crate::metrics::Metrics;
@@ -64,9 +66,41 @@ pub struct Parts {
     pub warnings: Vec<Diagnostic>,
 }
 
+/// What the parts are made for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Purpose {
+    /// A gateway.
+    Serve,
+    /// An answer.
+    Check,
+}
+
+/// What came of it.
+enum Built {
+    Parts(Box<Parts>),
+    /// Nothing is wrong; with what the author of the bundle should know.
+    Checked(Vec<Diagnostic>),
+}
+
 impl Startup {
     /// Make every part, or say everything that is wrong.
     pub async fn build(self) -> Result<Parts, String> {
+        match self.make(Purpose::Serve).await? {
+            Built::Parts(parts) => Ok(*parts),
+            Built::Checked(_) => Err("error: nothing was to be started".to_owned()),
+        }
+    }
+
+    /// Say everything that is wrong, or what the author of the bundle should know. Nothing is started, and a spool that a
+    /// running gateway writes is left alone.
+    pub async fn check(self) -> Result<Vec<Diagnostic>, String> {
+        match self.make(Purpose::Check).await? {
+            Built::Parts(parts) => Ok(parts.warnings),
+            Built::Checked(warnings) => Ok(warnings),
+        }
+    }
+
+    async fn make(self, purpose: Purpose) -> Result<Built, String> {
         let Startup { config, embedded, clock, name } = self;
         let now = clock.now();
         let limits = config.limits.clone();
@@ -81,7 +115,7 @@ impl Startup {
             }
         };
         let found = find_servers(&config.dns).await;
-        let services = found.as_ref().map_or_else(|_| Vec::new(), |dns| services(dns, &config.evidence));
+        let services = found.as_ref().map_or_else(|_| Vec::new(), |dns| services(dns, &config));
         let resolver = match found {
             Ok(dns) => Resolver::new(&resolver_settings(&dns, &limits))
                 .map_err(|error| problems.push(format!("error: `dns`: {error}"))),
@@ -94,18 +128,17 @@ impl Startup {
         let spare = bounds::Spare::of(file_limit(), room);
         let metrics = Metrics::new().map_err(|error| format!("error: metrics: {error}"))?;
         let metrics = Arc::new(metrics);
-        let evidence = match evidence_settings(&config, &limits, room, name) {
-            Ok(settings) => Evidence::start(settings, Arc::clone(&metrics))
-                .map_err(|error| problems.push(format!("error: `evidence`: {error}"))),
-            Err(problem) => {
-                problems.push(problem);
-                Err(())
-            }
-        };
+        let settings = records::settings(&config, room, name, clock.clone()).map_err(|problem| problems.push(problem));
         let floor = floor(&config.floor, services).map_err(|problem| problems.push(problem));
-        let (Ok(resolver), Ok(evidence), Ok(floor), true) = (resolver, evidence, floor, problems.is_empty()) else {
+        let (Ok(resolver), Ok(settings), Ok(floor), true) = (resolver, settings, floor, problems.is_empty()) else {
             return Err(problems.join("\n"));
         };
+        // Last, and only where something is to run: the spool belongs to one gateway at a time.
+        let evidence = match purpose {
+            Purpose::Serve => Evidence::start(settings, Arc::clone(&metrics)),
+            Purpose::Check => return Ok(Built::Checked(warnings)),
+        };
+        let evidence = evidence.map_err(|error| format!("error: `evidence`: {error}"))?;
         // Names this process in `Via`, so that a loop is seen and a chain of gateways is not taken for one; it tells
         // origins nothing of the machine.
         let id = uuid::Uuid::now_v7().simple().to_string();
@@ -133,7 +166,7 @@ impl Startup {
             forward: bounds::forward(&limits, &pseudonym),
             limits,
         };
-        Ok(Parts { shared, listeners: gates, admin: config.admin, warnings })
+        Ok(Built::Parts(Box::new(Parts { shared, listeners: gates, admin: config.admin, warnings })))
     }
 }
 
@@ -206,8 +239,8 @@ fn floor(floor: &gatepass_config::floor::Floor, services: Vec<SocketAddr>) -> Re
     })
 }
 
-/// The name servers and the collector, as far as they are given by address.
-fn services(dns: &dns::Dns, evidence: &gatepass_config::evidence::Evidence) -> Vec<SocketAddr> {
+/// The name servers and whatever takes records, metrics and traces, as far as they are given by address.
+fn services(dns: &dns::Dns, config: &Config) -> Vec<SocketAddr> {
     let forwarded = dns.forwarders.iter().flat_map(|forwarder| &forwarder.servers);
     let servers = dns.servers.iter().chain(forwarded).filter_map(|server| match server {
         dns::Server::System => None,
@@ -215,11 +248,12 @@ fn services(dns: &dns::Dns, evidence: &gatepass_config::evidence::Evidence) -> V
         dns::Server::Tls { port, address, .. } => address.map(|ip| SocketAddr::new(ip, *port)),
         dns::Server::Https { url, address } => address.map(|ip| SocketAddr::new(ip, url.port)),
     });
-    let collector = evidence
-        .otlp
-        .iter()
-        .filter_map(|otlp| otlp.endpoint.value.host.ip().map(|ip| SocketAddr::new(ip, otlp.endpoint.value.port)));
-    servers.chain(collector).collect()
+    let evidence = config.evidence.otlp.as_ref().map(|otlp| &otlp.collector);
+    let collectors = evidence.into_iter().chain(config.telemetry.as_ref().map(|telemetry| &telemetry.otlp));
+    let collectors = collectors.map(|collector| (&collector.endpoint.value.host, collector.endpoint.value.port));
+    let syslog = config.evidence.syslog.iter().map(|syslog| (&syslog.address.value.host, syslog.address.value.port));
+    let takers = collectors.chain(syslog).filter_map(|(host, port)| host.ip().map(|ip| SocketAddr::new(ip, port)));
+    servers.chain(takers).collect()
 }
 
 /// Every address of every interface now.
@@ -228,45 +262,6 @@ fn services(dns: &dns::Dns, evidence: &gatepass_config::evidence::Evidence) -> V
 pub fn interfaces() -> std::io::Result<Vec<std::net::IpAddr>> {
     let found = if_addrs::get_if_addrs()?;
     Ok(found.into_iter().map(|interface| gatepass_policy::address::unmap(interface.ip())).collect())
-}
-
-/// Room that evidence needs for every live connection's close, on top of what may wait.
-fn evidence_settings(
-    config: &Config,
-    limits: &Limits,
-    connections: usize,
-    name: Arc<str>,
-) -> Result<evidence::Settings, String> {
-    let unusable = |error: std::io::Error| format!("error: standard output cannot be written to: {error}");
-    let output = match config.evidence.stdout {
-        Stdout::Text => Some(Output::stdout_text().map_err(unusable)?),
-        Stdout::Json => Some(Output::stdout_json().map_err(unusable)?),
-        Stdout::None => None,
-    };
-    let otlp = config.evidence.otlp.as_ref().map(|otlp| otlp::Settings {
-        endpoint: otlp.endpoint.value.to_string(),
-        protocol: match otlp.transport {
-            Transport::Grpc => otlp::Protocol::Grpc,
-            Transport::Http => otlp::Protocol::HttpProtobuf,
-        },
-    });
-    let queue = limits.evidence_queue.saturating_add(connections.saturating_mul(2));
-    Ok(evidence::Settings {
-        gateway: name,
-        floor: match config.floor.loopback {
-            Loopback::Development => Some(FloorMark::Development),
-            Loopback::Closed => None,
-        },
-        output,
-        otlp,
-        limits: evidence::Limits {
-            queue: u32::try_from(queue).unwrap_or(u32::MAX),
-            recent: limits.recent_decisions,
-            retry_first: limits.evidence_retry_first,
-            retry_longest: limits.evidence_retry_longest,
-            export_timeout: limits.otlp_timeout,
-        },
-    })
 }
 
 /// How many files this process may open; `connections_within` keeps a share of them back.

@@ -41,6 +41,8 @@ mod reload;
 
 mod reserved;
 
+mod shipping;
+
 mod shutdown;
 
 mod startup;

@@ -68,8 +68,6 @@ fn what_is_not_built_yet_is_never_read_over() {
     for (section, what) in [
         ("state: {store: embedded}", "state"),
         ("observe: {until: \"2099-01-01T00:00:00Z\"}", "observe"),
-        ("evidence: {stdout: json, durability: synced}", "durability"),
-        ("evidence: {stdout: json, durability: interval}", "durability"),
         ("identity: {jwt: []}", "jwt"),
     ] {
         let setup = Setup::new().section(section);
@@ -128,14 +126,7 @@ fn the_example_has_exactly_the_errors_of_what_is_not_built_yet() {
         format!("- {{name: ci-runner, sha256: \"{}\", expires: \"2099-01-31T00:00:00Z\"}}\n", "5e".repeat(32)),
     );
     copy(&root.join("policy/src/tests/example"), &scratch.path().join("example/policy"));
-    assert_eq!(
-        errors(&refused(&config)),
-        [
-            "gatepass.yaml:8:26 `durability` is not supported yet",
-            "gatepass.yaml:8:48 `spool` is not supported yet",
-            "gatepass.yaml:9:1 `state` is not supported yet"
-        ]
-    );
+    assert_eq!(errors(&refused(&config)), ["gatepass.yaml:9:1 `state` is not supported yet"]);
     let output = run(&["check"], &scratch.path().join("example/policy"));
     assert_eq!(output.status.code(), Some(1));
     let said = String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);

@@ -159,28 +159,166 @@ fn mistakes_in_policy_dns_and_evidence() {
             "dns: {forwarders: [{domain: x.test, servers: [system]}, {domain: X.test, servers: [system]}]}",
             "1:57 `x.test` is given twice",
         ),
-        (
-            "evidence: {stdout: none}",
-            "1:20 evidence would go nowhere: there is no `otlp` either | write `text` or `json`, or give `otlp`",
-        ),
-        ("evidence: {durability: synced}", "1:12 `durability` is not supported yet | UNENFORCED"),
-        ("evidence: {spool: {directory: x}}", "1:12 `spool` is not supported yet | UNENFORCED"),
         ("evidence: {otlp: {}}", "1:18 `evidence.otlp` has no `endpoint`"),
         (
             "evidence: {otlp: {endpoint: \"collector:4317\"}}",
             "1:29 `collector:4317` is not a collector's URL such as `http://127.0.0.1:4317`",
         ),
         (
-            "evidence: {otlp: {endpoint: \"https://collector:4317\"}}",
-            "1:29 `an https endpoint` is not supported yet | UNENFORCED",
-        ),
-        (
             "evidence: {otlp: {endpoint: \"http://collector:4317/v1\"}}",
             "1:29 a gRPC endpoint has no path, and this one has `/v1` | leave it out, or write `protocol: http`",
         ),
+    ]);
+}
+
+#[test]
+fn mistakes_in_what_records_are_written_to() {
+    let spool = |rest: &str| format!("evidence: {{spool: {{{rest}}}}}");
+    let range = "1:30 `evidence.spool.max_size` goes from 16MiB to 1TiB";
+    check(&[
         (
-            "evidence: {otlp: {endpoint: \"http://collector:4317\", headers: {a: b}}}",
-            "1:54 `headers` is not supported yet | UNENFORCED",
+            "evidence: {durability: sync}",
+            "1:24 `sync` is not a value of `evidence.durability` | did you mean `synced`?",
+        ),
+        (
+            "evidence: {request_path: hash}",
+            "1:26 `hash` is not a value of `evidence.request_path` | write `keep`, `drop`",
+        ),
+        (&spool("max_size: 1MiB"), range),
+        (&spool("max_size: 2TiB"), range),
+        (
+            &spool("when_full: block"),
+            "1:31 `block` is not a value of `evidence.spool.when_full` | write `refuse`, `drop_oldest`",
+        ),
+        (
+            &spool("keep: 7"),
+            "1:26 `evidence.spool.keep` is `7`, not a duration such as `250ms`, `30s`, `5m`, `2h` or `90d`",
+        ),
+        (&spool("keep: 9999d"), "1:26 `evidence.spool.keep` goes from 0s to 3650d"),
+        (
+            &spool("directory: gateway.pem"),
+            "1:31 `evidence.spool.directory` names `DIR/gateway.pem`, which cannot be used: it is not a directory",
+        ),
+        (
+            &spool("directory: gateway.pem/a/b"),
+            "1:31 `evidence.spool.directory` names `DIR/gateway.pem/a/b`, which cannot be used: not a directory",
+        ),
+        (
+            &spool("archive: nowhere"),
+            "1:29 `evidence.spool.archive` names `DIR/nowhere`, which cannot be used: no such file or directory",
+        ),
+        (
+            &spool("archive: gateway.pem"),
+            "1:29 `evidence.spool.archive` names `DIR/gateway.pem`, which cannot be used: it is a file",
+        ),
+        (
+            &spool("directory: ., archive: policy"),
+            "1:43 the archive lies within the spool, which gives room back | name another directory, on a volume of \
+             its own if there is one",
+        ),
+        ("evidence: {spool: none}", "1:19 `evidence.spool` is `none`, not a mapping of keys"),
+        ("evidence: {ocsf: {}}", "1:18 `evidence.ocsf` has no `file`"),
+        (
+            "evidence: {ocsf: {file: policy, rotate_size: 1KiB, rotate_keep: 0}}",
+            "1:25 `evidence.ocsf.file` names `DIR/policy`, which cannot be used: it is not a regular file; \
+             1:46 `evidence.ocsf.rotate_size` goes from 1MiB to 1TiB; \
+             1:65 `evidence.ocsf.rotate_keep` goes from 1 to 1000",
+        ),
+        (
+            "evidence: {ocsf: {file: nowhere/x}}",
+            "1:25 `evidence.ocsf.file` names `DIR/nowhere/x`, which cannot be used: its directory is not there",
+        ),
+    ]);
+}
+
+#[test]
+fn mistakes_in_what_records_are_sent_to() {
+    let otlp = |rest: &str| format!("evidence: {{otlp: {{endpoint: \"https://c.test\", {rest}}}}}");
+    let clear = "evidence: {otlp: {endpoint: \"http://c.test\", headers: {a: b}}}";
+    let receiver = "a receiver such as `tcp://127.0.0.1:601` or `tls://logs.example:6514`";
+    check(&[
+        (&otlp("headers: {a: b, A: c}"), "1:63 the header `a` is given twice"),
+        (
+            &otlp("headers: {\"a b\": c}"),
+            "1:57 this is not the name of a header: letters, digits, `-`, `_` and `.` | write `NAME: \"VALUE\"`",
+        ),
+        (
+            &otlp("headers: {Host: c}"),
+            "1:57 the header `host` cannot be set | leave it out: the protocol gives it a meaning of its own",
+        ),
+        (
+            &otlp("headers: {grpc-timeout: c}"),
+            "1:57 the header `grpc-timeout` cannot be set | leave it out: the protocol gives it a meaning of its own",
+        ),
+        (
+            &otlp("headers: {a: 12}"),
+            "1:60 `evidence.otlp.headers.a` is text, but YAML may read it as something else | write it in quotes",
+        ),
+        (
+            &otlp("headers: {a: \"\\n\"}"),
+            "1:60 `evidence.otlp.headers.a` is not the value of a header: one line of printable ASCII without spaces around it",
+        ),
+        (
+            &otlp("headers: {a: {file: gone}}"),
+            "1:67 `evidence.otlp.headers.a.file` names `DIR/gone`, which cannot be used: no such file or directory",
+        ),
+        (
+            &otlp("headers: {a: {file: gateway.pem}}"),
+            "- it does not hold the value of a header: one line of printable ASCII without spaces around it",
+        ),
+        (clear, "1:46 headers go to another machine in clear text | write `https://` in `endpoint`"),
+        (&otlp("compression: zip"), "1:60 `zip` is not a value of `evidence.otlp.compression` | did you mean `gzip`?"),
+        (
+            &otlp("tls: {key: gateway.key}"),
+            "1:53 `key` is given without `certificate` | give both: the chain, and the private key of its leaf",
+        ),
+        (&otlp("tls: {server_name: \"a b\"}"), "1:66 `a b` is not a host name or an address"),
+        (
+            "evidence: {otlp: {endpoint: \"http://127.0.0.1:4317\", tls: {}}}",
+            "1:54 `tls` belongs to an address with `https://`, and this one has `http://`",
+        ),
+        ("evidence: {syslog: {}}", "1:20 `evidence.syslog` has no `address`"),
+        (
+            "evidence: {syslog: {address: \"udp://127.0.0.1:514\"}}",
+            "1:30 syslog over UDP loses records, and nobody learns of it | write `tcp://` or `tls://`",
+        ),
+        ("evidence: {syslog: {address: \"127.0.0.1:514\"}}", &format!("1:30 `127.0.0.1:514` is not {receiver}")),
+        ("evidence: {syslog: {address: \"tcp://a.test/x\"}}", &format!("1:30 `tcp://a.test/x` is not {receiver}")),
+        (
+            "evidence: {syslog: {address: \"tcp://a.test\", format: cef, tls: {}}}",
+            "1:54 `cef` is not a value of `evidence.syslog.format` | write `rfc5424`, `ocsf`; \
+             1:59 `tls` belongs to an address with `tls://`, and this one has `tcp://`",
+        ),
+    ]);
+}
+
+#[test]
+fn mistakes_in_telemetry() {
+    let telemetry = |rest: &str| format!("telemetry: {{otlp: {{endpoint: \"http://127.0.0.1\"}}{rest}}}");
+    check(&[
+        ("telemetry: {}", "1:12 `telemetry` has no `otlp`"),
+        (
+            "telemetry: {otlp: {endpoint: \"http://127.0.0.1\", protocol: http}}",
+            "1:19 `telemetry over OTLP/HTTP` is not supported yet | UNENFORCED",
+        ),
+        (
+            "telemetry: {otlp: {endpoint: \"http://127.0.0.1\", compression: gzip}}",
+            "1:50 `compression` is not a key of `telemetry.otlp` | its keys are `endpoint`, `protocol`, `headers`, `tls`",
+        ),
+        (&telemetry(", metrics: 10ms"), "1:60 `telemetry.metrics` goes from 1s to 1h, or is `none`"),
+        (
+            &telemetry(", metrics: none"),
+            "1:12 `telemetry` would export neither metrics nor traces | give `metrics` an interval or `traces` a \
+             share, or leave `telemetry` out",
+        ),
+        (
+            &telemetry(", traces: {sample: 0.01, parent: always}"),
+            "1:68 `telemetry.traces.sample` is text, but YAML may read `0.01` as a number | write it in quotes: \"0.01\"; \
+             1:82 `always` is not a value of `telemetry.traces.parent` | write `follow`, `ignore`",
+        ),
+        (
+            &telemetry(", traces: {sample: 200%}"),
+            "1:68 `200%` is not a share from `0%` to `100%`, such as `1%` or `0.05%`",
         ),
     ]);
 }

@@ -79,6 +79,7 @@ async fn tour(arguments: &Arguments) -> Exit {
     if arguments.stay {
         stay(&world, paint).await;
     }
+    world.end().await;
     scene::exit(&scenes)
 }
 

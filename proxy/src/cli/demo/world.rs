@@ -12,7 +12,7 @@ use gatepass_certs::chain::{Chain, Purpose};
 use gatepass_certs::mint::{self, Ca, Dev, Existing, Leaf, Name, Validity};
 use gatepass_certs::subject::SpiffeId;
 use gatepass_certs::{Alpn, Limits as CertLimits};
-use gatepass_config::evidence::{Evidence, Stdout};
+use gatepass_config::evidence::Stdout;
 use gatepass_config::floor::Loopback;
 use gatepass_config::identity::TokensFile;
 use gatepass_config::listeners::{ClientCertificates, Listener, Presence, Protocol, Tls};
@@ -103,6 +103,12 @@ pub struct World {
 }
 
 impl World {
+    /// End the gateway, and then take its files away.
+    pub async fn end(self) {
+        // What did not get out in time is of no use any more.
+        let _ = self.gateway.finish().await;
+    }
+
     /// Make it, or say what is in the way.
     pub async fn make() -> Result<World, String> {
         let now = Timestamp::now();
@@ -262,7 +268,8 @@ fn config(
     config.policy =
         Policy { bundle: Bundle::Directory(Located::nowhere(directory.join("policy"))), reload: Reload::Signal };
     config.dns.servers = vec![dns::Server::Plain(names.address)];
-    config.evidence = Evidence { stdout: Stdout::None, otlp: None };
+    config.evidence.stdout = Stdout::None;
+    config.evidence.spool.directory = file(&directory.join("evidence"));
     config.admin = None;
     Ok(config)
 }

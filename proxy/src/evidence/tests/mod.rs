@@ -7,7 +7,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use gatepass_policy::address::Floor;
-use gatepass_policy::decision::{Decision, Effect, FailedClause, Nearest, Reason, RuleInfo, Shown};
+use gatepass_policy::decision::{Decision, Effect, FailedClause, Keeping, Nearest, Reason, RuleInfo, Shown};
 use gatepass_policy::facts::{Facts, Hello, HttpRequest, Protocol, Resolved, Subject, Tls};
 use gatepass_policy::host::Authority;
 use gatepass_policy::identity::{Certificate, Identity};
@@ -16,6 +16,7 @@ use jiff::Timestamp;
 
 use super::parts::PolicyRef;
 use super::*;
+use crate::clock::Clock;
 
 mod promises;
 
@@ -93,6 +94,7 @@ pub(crate) fn decision(effect: Effect, reason: Reason) -> Decision {
         overridden: None,
         shadow: Vec::new(),
         used_declared: false,
+        keeping: Keeping::AsConfigured,
     }
 }
 
@@ -164,12 +166,36 @@ pub(crate) fn limits(queue: u32) -> Limits {
         recent: 16,
         retry_first: Duration::from_millis(1),
         retry_longest: Duration::from_millis(20),
-        export_timeout: Duration::from_secs(5),
+        // Only the one at the end, so that tests can count.
+        checkpoint_interval: Duration::from_secs(3600),
+        checkpoint_records: u64::MAX,
+        ..Limits::default()
+    }
+}
+
+/// A spool of its own, which goes with the process: on the machine's temporary directory.
+pub(crate) fn spool() -> spool::Settings {
+    spool::Settings {
+        directory: std::env::temp_dir().join(format!("gatepass-test-{}", Uuid::now_v7())),
+        max_size: 64 << 20,
+        full: Full::Refuse,
+        keep: Duration::from_secs(3600),
+        archive: None,
+        durability: Durability::Interval,
     }
 }
 
 pub(crate) fn settings(output: Option<Output>, queue: u32) -> Settings {
-    Settings { gateway: "gw-1".into(), floor: Some(FloorMark::Development), output, otlp: None, limits: limits(queue) }
+    Settings {
+        gateway: "gw-1".into(),
+        floor: Some(FloorMark::Development),
+        clock: Clock::System,
+        paths: Paths::Keep,
+        spool: spool(),
+        output,
+        sinks: Vec::new(),
+        limits: limits(queue),
+    }
 }
 
 /// Evidence as JSON lines into a pipe.
@@ -188,5 +214,6 @@ pub(crate) async fn flushed(evidence: &Evidence, lines: &Receiver<Vec<u8>>) -> V
         .split(|byte| *byte == b'\n')
         .filter(|line| !line.is_empty())
         .map(|l| serde_json::from_slice(l).unwrap())
+        .filter(|record: &serde_json::Value| record["kind"] != "checkpoint")
         .collect()
 }

@@ -16,7 +16,7 @@ async fn a_decision_and_its_close_bear_one_id_and_consecutive_numbers() {
     let (evidence, _pipe, lines) = start(PipeState::Flows, 16);
     let reservation = evidence.reserve().unwrap();
     let id = reservation.id();
-    let admission = reservation.admit(allowed()).await.unwrap();
+    let admission = reservation.admit(Arc::new(allowed()), Durability::Interval).await.unwrap();
     assert_eq!(admission.id(), id);
     admission.close(close(Ending::UpstreamClosed));
     let records = flushed(&evidence, &lines).await;
@@ -33,7 +33,7 @@ async fn a_decision_and_its_close_bear_one_id_and_consecutive_numbers() {
 #[tokio::test]
 async fn an_admission_that_nobody_closed_writes_its_close_with_the_bytes_it_saw() {
     let (evidence, _pipe, lines) = start(PipeState::Flows, 16);
-    let admission = evidence.reserve().unwrap().admit(allowed()).await.unwrap();
+    let admission = evidence.reserve().unwrap().admit(Arc::new(allowed()), Durability::Interval).await.unwrap();
     let counters = admission.counters();
     let task = tokio::spawn(async move {
         let _admission = admission;
@@ -62,7 +62,7 @@ async fn a_reservation_given_up_frees_its_room_and_is_counted() {
 #[tokio::test]
 async fn a_full_queue_refuses_and_takes_again_when_it_empties() {
     let (evidence, pipe, lines) = start(PipeState::Blocks, 4);
-    let admission = evidence.reserve().unwrap().admit(allowed()).await.unwrap();
+    let admission = evidence.reserve().unwrap().admit(Arc::new(allowed()), Durability::Interval).await.unwrap();
     let second = evidence.reserve().unwrap();
     assert_eq!(evidence.reserve().err(), Some(Unavailable::Full));
     assert_eq!(evidence.available(), Err(Unavailable::Full));
@@ -78,7 +78,7 @@ async fn a_full_queue_refuses_and_takes_again_when_it_empties() {
 #[tokio::test]
 async fn an_open_admission_keeps_room_for_its_close() {
     let (evidence, _pipe, _lines) = start(PipeState::Flows, 2);
-    let admission = evidence.reserve().unwrap().admit(allowed()).await.unwrap();
+    let admission = evidence.reserve().unwrap().admit(Arc::new(allowed()), Durability::Interval).await.unwrap();
     assert_eq!(evidence.reserve().err(), Some(Unavailable::Full));
     while evidence.shared.queue.used() > 1 {
         tokio::task::yield_now().await;
@@ -93,7 +93,7 @@ async fn a_broken_output_refuses_instead_of_losing_and_nothing_is_lost_when_it_h
     let mut admissions = Vec::new();
     loop {
         match evidence.reserve() {
-            Ok(reservation) => match reservation.admit(allowed()).await {
+            Ok(reservation) => match reservation.admit(Arc::new(allowed()), Durability::Interval).await {
                 Ok(admission) => admissions.push(admission),
                 Err(unavailable) => break assert_eq!(unavailable, Unavailable::Output),
             },
@@ -124,7 +124,11 @@ async fn numbers_have_no_holes_and_stand_in_order_however_many_write() {
                 match i % 3 {
                     0 => drop(reservation),
                     1 => drop(reservation.refuse(denied())),
-                    _ => reservation.admit(allowed()).await.unwrap().close(close(Ending::ClientClosed)),
+                    _ => reservation
+                        .admit(Arc::new(allowed()), Durability::Interval)
+                        .await
+                        .unwrap()
+                        .close(close(Ending::ClientClosed)),
                 }
             }
         });
@@ -140,11 +144,11 @@ async fn numbers_have_no_holes_and_stand_in_order_however_many_write() {
 #[tokio::test]
 async fn after_the_flush_nothing_is_promised_and_what_comes_late_is_counted() {
     let (evidence, _pipe, lines) = start(PipeState::Flows, 16);
-    let admission = evidence.reserve().unwrap().admit(allowed()).await.unwrap();
+    let admission = evidence.reserve().unwrap().admit(Arc::new(allowed()), Durability::Interval).await.unwrap();
     let reserved = evidence.reserve().unwrap();
     assert_eq!(evidence.flush(Duration::ZERO).await, Flushed::Left(evidence.shared.queue.used()));
     assert_eq!(evidence.reserve().err(), Some(Unavailable::Stopped));
-    assert_eq!(reserved.admit(allowed()).await.err(), Some(Unavailable::Stopped));
+    assert_eq!(reserved.admit(Arc::new(allowed()), Durability::Interval).await.err(), Some(Unavailable::Stopped));
     admission.close(close(Ending::Drained));
     assert!(evidence.shared.metrics.render().contains("gatepass_evidence_lost_total 1"));
     drop(lines);
@@ -153,7 +157,7 @@ async fn after_the_flush_nothing_is_promised_and_what_comes_late_is_counted() {
 #[tokio::test]
 async fn a_policy_is_recorded_even_when_the_queue_is_full() {
     let (evidence, pipe, lines) = start(PipeState::Blocks, 2);
-    let admission = evidence.reserve().unwrap().admit(allowed()).await.unwrap();
+    let admission = evidence.reserve().unwrap().admit(Arc::new(allowed()), Durability::Interval).await.unwrap();
     evidence.policy(facts().now, PolicyResult::Rejected, Some("a.yaml:3:1: no"), policy_ref()).unwrap();
     admission.close(close(Ending::PolicyChanged));
     pipe.set(PipeState::Flows);
@@ -167,7 +171,7 @@ async fn a_policy_is_recorded_even_when_the_queue_is_full() {
 async fn recent_decisions_are_found_by_id_and_by_who_was_denied() {
     let (evidence, _pipe, _lines) = start(PipeState::Flows, 64);
     let denial = evidence.reserve().unwrap().refuse(denied());
-    drop(evidence.reserve().unwrap().admit(allowed()).await.unwrap());
+    drop(evidence.reserve().unwrap().admit(Arc::new(allowed()), Durability::Interval).await.unwrap());
     let (who, recent) = ("spiffe://corp.example/ns/payments/sa/checkout", evidence.recent());
     assert_eq!(recent.by_id(denial.id).unwrap().reason.code, Reason::NoRule);
     assert_eq!(recent.last_denial(who, None).unwrap().id, denial.id);
@@ -185,9 +189,15 @@ async fn recent_decisions_are_found_by_id_and_by_who_was_denied() {
 #[tokio::test]
 async fn what_is_not_an_allow_is_never_admitted_and_an_allow_that_was_not_carried_is_a_failure() {
     let (evidence, _pipe, lines) = start(PipeState::Flows, 16);
-    assert_eq!(evidence.reserve().unwrap().admit(denied()).await.err(), Some(Unavailable::NotAllowed));
+    assert_eq!(
+        evidence.reserve().unwrap().admit(Arc::new(denied()), Durability::Interval).await.err(),
+        Some(Unavailable::NotAllowed)
+    );
     let failed = DecisionRecord::failed(&facts(), None, Reason::DialFailed, "", policy_ref());
-    assert_eq!(evidence.reserve().unwrap().admit(failed).await.err(), Some(Unavailable::NotAllowed));
+    assert_eq!(
+        evidence.reserve().unwrap().admit(Arc::new(failed), Durability::Interval).await.err(),
+        Some(Unavailable::NotAllowed)
+    );
     evidence.reserve().unwrap().refuse(allowed());
     let records = flushed(&evidence, &lines).await;
     let outcomes: Vec<&Value> = records.iter().map(|record| &record["outcome"]).collect();
@@ -198,10 +208,11 @@ async fn what_is_not_an_allow_is_never_admitted_and_an_allow_that_was_not_carrie
 async fn with_the_last_holder_gone_the_writer_writes_what_there_is_and_ends() {
     let (evidence, pipe, lines) = start(PipeState::Flows, 16);
     drop(pipe);
-    let admission = evidence.reserve().unwrap().admit(allowed()).await.unwrap();
+    let admission = evidence.reserve().unwrap().admit(Arc::new(allowed()), Durability::Interval).await.unwrap();
     drop(evidence);
     drop(admission);
     // The channel ends when the writer has dropped its side.
     let bytes: Vec<u8> = lines.iter().flatten().collect();
-    assert_eq!(bytes.iter().filter(|byte| **byte == b'\n').count(), 2);
+    // The decision, its close, and the checkpoint that signs both.
+    assert_eq!(bytes.iter().filter(|byte| **byte == b'\n').count(), 3);
 }

@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::*;
 use crate::evidence::fields::{FIELDS, Place};
 use crate::evidence::parts::{Timings, Trace};
+use crate::evidence::record::{CheckpointRecord, GapRecord};
 use crate::evidence::words::Outcome;
 
 /// A denial and a close in the exact spelling of the contract.
@@ -24,7 +25,7 @@ fn a_denial_is_written_byte_for_byte_as_the_contract_shows_it() {
     let mut record = DecisionRecord::decided(&facts, &decision(Effect::Deny, Reason::NoRule), &nearest, policy_ref())
         .with_timings(Timings { decide_us: Some(1), ..Timings::default() });
     record.id = "019a8f3e-1d2c-7b4a-9c1e-2f60a1b3c4d5".parse().unwrap();
-    record.sequence = 41;
+    record.sequence = record::Sequence::known(41);
     record.gateway = Text::name("gw-1");
     let who = record.identity.as_mut().unwrap();
     (who.method, who.cert_sha256) = ("network", None);
@@ -41,9 +42,7 @@ fn a_close_is_written_byte_for_byte_as_the_contract_shows_it() {
         time: "2026-11-22T10:00:07.5Z".parse().unwrap(),
         gateway: Text::name("gw-1"),
         floor: None,
-        bytes_sent: 1834,
-        bytes_received: 90211,
-        duration_ms: 6120,
+        carried: Some(record::Carried { bytes_sent: 1834, bytes_received: 90211, duration_ms: 6120 }),
         ending: words::Ending::ClientClosed,
         cut_by: None,
     };
@@ -65,6 +64,19 @@ pub(crate) fn full() -> DecisionRecord {
         .with_timings(Timings { decide_us: Some(1), dns_us: Some(2), dial_us: Some(3) })
 }
 
+fn checkpoint() -> Item {
+    let checkpoint = record::Signed { size: 1, root: "cm9vdA==".into(), note: "note\n".into() };
+    let (id, time, gateway, kind) = (Uuid::now_v7(), facts().now, Text::name("gw-1"), "checkpoint");
+    let record = CheckpointRecord { schema: 1, kind, id, sequence: 2, time, gateway, floor: None, checkpoint };
+    Item::Checkpoint(Box::new(record))
+}
+
+fn gap() -> Item {
+    let gap = record::Gap { cause: words::GapCause::Torn, first: Some(1), last: Some(2), bytes: Some(3) };
+    let (id, time, gateway) = (Uuid::now_v7(), facts().now, Text::name("gw-1"));
+    Item::Gap(Box::new(GapRecord { schema: 1, kind: "gap", id, sequence: 3, time, gateway, floor: None, gap }))
+}
+
 /// The dotted paths of a record; what the table has as one field is one path.
 fn paths(prefix: &str, value: &Value, into: &mut Vec<String>) {
     let Value::Object(fields) = value else { return into.push(prefix.to_owned()) };
@@ -79,7 +91,7 @@ fn paths(prefix: &str, value: &Value, into: &mut Vec<String>) {
 #[tokio::test]
 async fn the_table_has_every_field_that_is_written_and_no_other() {
     let (evidence, _pipe, lines) = start(PipeState::Flows, 16);
-    let admission = evidence.reserve().unwrap().admit(full()).await.unwrap();
+    let admission = evidence.reserve().unwrap().admit(Arc::new(full()), Durability::Interval).await.unwrap();
     admission.close(Close {
         now: facts().now,
         sent: 1,
@@ -95,6 +107,9 @@ async fn the_table_has_every_field_that_is_written_and_no_other() {
     let mut written = Vec::new();
     for record in flushed(&evidence, &lines).await {
         paths("", &record, &mut written);
+    }
+    for own in [checkpoint(), gap()] {
+        paths("", &own.json(), &mut written);
     }
     let table: std::collections::BTreeSet<&str> = FIELDS.iter().map(|field| field.path).collect();
     assert_eq!(written.iter().map(String::as_str).collect::<std::collections::BTreeSet<_>>(), table);
@@ -119,6 +134,30 @@ fn no_query_no_header_and_no_credential_is_ever_written() {
     assert!(!json.contains("secret"), "{json}");
     assert_eq!(json.matches("(not recorded)").count(), 2);
     assert!(json.contains(r#""request":{"protocol":"connect","method":"GET","path":"/v1/charges"}"#), "{json}");
+}
+
+#[test]
+fn the_largest_record_that_facts_and_a_bundle_can_make_fits_a_frame() {
+    let long = |length: usize| "\u{202e}".repeat(length);
+    let list = Shown::List((0..200).map(|_| Shown::Text(long(300))).collect());
+    let failed = (0..40).map(|_| FailedClause { clause: long(300), seen: list.clone(), wanted: list.clone() });
+    let near = Nearest { rule: rule(), failed: failed.collect() };
+    let many = |count: usize| (0..count).map(|_| long(300)).collect::<Vec<_>>();
+    let facts = Facts {
+        tls: Some(Tls::Hello(Hello { sni: Some(long(300)), alpn: many(300), versions: many(300), ech: false })),
+        identity: Identity::token(&long(5000)),
+        request: all_facts().request.map(|request| HttpRequest { path: long(5000), ..request }),
+        resolved: all_facts().resolved.map(|resolved| Resolved {
+            answers: (0..300u16).map(|n| IpAddr::from([0x2001, 0xdb8, 1, 2, 3, 4, 5, n])).collect(),
+            cname: many(300),
+            ..resolved
+        }),
+        ..all_facts()
+    };
+    let nearest = [near.clone(), near.clone(), near];
+    let record = DecisionRecord::decided(&facts, &decision(Effect::Deny, Reason::NoRule), &nearest, policy_ref());
+    let bytes = crate::evidence::encode::tests::bytes_of(&mut Item::Decision(Arc::new(record)), u64::MAX >> 1);
+    assert!((30_000..spool::segment::RECORD_MAX).contains(&bytes.len()), "{}", bytes.len());
 }
 
 #[test]

@@ -125,3 +125,16 @@ fn the_records_are_those_of_the_code() {
     writeln!(text, "\n## Outcomes\n\n{}\n\n## Endings\n\n{}", outcomes.join(", "), endings.join(", ")).unwrap();
     equal("records.md", &text);
 }
+
+#[test]
+fn the_parameters_of_syslog_messages_are_those_of_the_code() {
+    use gatepass::evidence::sinks::rfc5424::{PARAMS, SD_ID};
+
+    let mut text = format!(
+        "# Syslog\n\nThe parameters of `{SD_ID}`, the structured data of each message, with the [field](records.md) that each shows. One whose field is absent is left out. Lists are shown with commas.\n\n| parameter | field |\n|---|---|\n"
+    );
+    for param in PARAMS {
+        writeln!(text, "| `{}` | `{}` |", param.name, param.path).unwrap();
+    }
+    equal("syslog.md", &text);
+}

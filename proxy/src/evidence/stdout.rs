@@ -1,17 +1,19 @@
-//! The one writer: drains the queue, writes standard output in one call a batch, and hands on to the exporter.
+//! Standard output: lines for people, or JSON for programs, of every record that stands in the spool.
 //!
-//! A thread of its own, because standard output may block for as long as its reader likes.
+//! A thread of its own, because standard output may block for as long as its reader likes; the spool goes on meanwhile,
+//! until there is no room for records that wait here.
 
 use std::io::{self, IsTerminal as _, Write};
 use std::os::fd::AsFd as _;
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+use tokio::sync::watch;
 
 use super::line;
-use super::otlp::Exporter;
-use super::queue::{Entry, Item, Queue};
-use super::{Limits, Shared};
-use crate::metrics::Metrics;
+use super::queue::{Item, Queue};
+use super::room::Room;
+use super::{Limits, alarm, next_pause};
 
 /// Records in one write: some 512 KiB of JSON, so that a burst does not become one huge buffer.
 const BATCH: usize = 512;
@@ -68,54 +70,45 @@ fn unbuffered_stdout() -> io::Result<std::fs::File> {
     Ok(io::stdout().as_fd().try_clone_to_owned()?.into())
 }
 
-pub(super) fn start(
-    shared: &Shared,
-    output: Option<Output>,
-    exporter: Option<Exporter>,
-    limits: Limits,
-) -> io::Result<()> {
-    let (queue, metrics) = (shared.queue.clone(), shared.metrics.clone());
-    let writer = Writer { queue, metrics, output, exporter, limits };
-    std::thread::Builder::new().name("evidence".into()).spawn(move || writer.run())?;
-    Ok(())
+/// A record with the room that it holds until it is out; the log's own records hold none.
+pub(super) type Line = (Item, Option<Room>);
+
+/// The writer's end. It is bounded by the room that records hold.
+pub(super) type Lines = Sender<Line>;
+
+/// Start the thread; it ends when the writer has, and all is out or cannot be. The receiver is closed then.
+pub(super) fn start(output: Output, queue: &Arc<Queue>, limits: Limits) -> io::Result<(Lines, watch::Receiver<()>)> {
+    let (to, from) = channel();
+    let (running, ended) = watch::channel(());
+    let printer = Printer { queue: Arc::clone(queue), output, limits, _running: running };
+    std::thread::Builder::new().name("evidence-stdout".into()).spawn(move || printer.run(&from))?;
+    Ok((to, ended))
 }
 
-struct Writer {
+struct Printer {
     queue: Arc<Queue>,
-    metrics: Arc<Metrics>,
-    output: Option<Output>,
-    exporter: Option<Exporter>,
+    output: Output,
     limits: Limits,
+    _running: watch::Sender<()>,
 }
 
-impl Writer {
-    fn run(mut self) {
-        let mut taken = Vec::new();
+impl Printer {
+    fn run(mut self, from: &Receiver<Line>) {
         let mut bytes = Vec::new();
-        while self.queue.take(&mut taken) {
-            let mut waiting = taken.drain(..);
-            loop {
-                let batch: Vec<Entry> = waiting.by_ref().take(BATCH).collect();
-                if batch.is_empty() {
-                    break;
-                }
-                self.write(&batch, &mut bytes);
-                self.hand_on(batch);
-            }
+        while let Ok(first) = from.recv() {
+            let batch: Vec<_> = std::iter::once(first).chain(from.try_iter().take(BATCH - 1)).collect();
+            bytes.clear();
+            batch.iter().for_each(|(item, _)| render(item, self.output.format, &mut bytes));
+            self.write(&bytes);
         }
     }
 
-    /// Write a batch, and again from where it failed until it is out or the queue is stopped.
-    fn write(&mut self, batch: &[Entry], bytes: &mut Vec<u8>) {
-        let Some(output) = &mut self.output else { return };
-        bytes.clear();
-        for entry in batch {
-            render(&entry.item, output.format, bytes);
-        }
-        let mut rest = bytes.as_slice();
+    /// Write, and again from where it failed until it is out or the queue is stopped.
+    fn write(&mut self, mut rest: &[u8]) {
         let mut pause = self.limits.retry_first;
         while !rest.is_empty() {
-            match output.to.write(rest).and_then(|written| rest.get(written..).ok_or(io::ErrorKind::WriteZero.into())) {
+            let written = self.output.to.write(rest);
+            match written.and_then(|written| rest.get(written..).ok_or(io::ErrorKind::WriteZero.into())) {
                 Ok(left) if left.len() < rest.len() => {
                     rest = left;
                     pause = self.limits.retry_first;
@@ -137,26 +130,6 @@ impl Writer {
             }
         }
     }
-
-    /// To the exporter, where there is one; otherwise the records are out, and their room is free.
-    fn hand_on(&self, batch: Vec<Entry>) {
-        self.metrics.evidence_records.increment(u64::try_from(batch.len()).unwrap_or(u64::MAX));
-        if let Some(exporter) = &self.exporter {
-            for entry in batch {
-                exporter.send(entry);
-            }
-        }
-    }
-}
-
-/// Twice as long, up to the longest.
-pub(super) fn next_pause(pause: Duration, longest: Duration) -> Duration {
-    pause.saturating_mul(2).min(longest)
-}
-
-/// Tell the operator. Standard error may be closed, and then there is nobody to tell.
-pub(super) fn alarm(what: &str) {
-    let _ = writeln!(io::stderr(), "gatepass: {what}");
 }
 
 fn render(item: &Item, format: Format, into: &mut Vec<u8>) {
@@ -168,6 +141,8 @@ fn render(item: &Item, format: Format, into: &mut Vec<u8>) {
                 Item::Decision(record) => serde_json::to_writer(&mut *into, &**record),
                 Item::Close(record, _) => serde_json::to_writer(&mut *into, record),
                 Item::Policy(record) => serde_json::to_writer(&mut *into, record),
+                Item::Checkpoint(record) => serde_json::to_writer(&mut *into, record),
+                Item::Gap(record) => serde_json::to_writer(&mut *into, record),
             };
             into.push(b'\n');
         }

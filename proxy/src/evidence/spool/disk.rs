@@ -1,0 +1,203 @@
+//! The segment that is being written: append, synchronise, begin the next, and what to do when a disk says no.
+//!
+//! A failed `fdatasync` is never tried again on the same file: the kernel may have dropped the pages and would then say
+//! yes. Frames are kept in memory until they are on the disk, so they can be written anew into another segment instead.
+
+use std::collections::VecDeque;
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::segment::{self, Header};
+
+/// Frames that may not be on the disk yet.
+#[derive(Debug)]
+struct Chunk {
+    /// Where they end in the file.
+    end: u64,
+    bytes: Vec<u8>,
+}
+
+/// How far a file was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::evidence) struct Extent {
+    /// Bytes from its beginning.
+    pub end: u64,
+    /// The sequence number of the last record in it; one less than the first's where there is none.
+    pub last: u64,
+}
+
+/// The segment that is being written.
+pub(in crate::evidence) struct Disk {
+    directory: PathBuf,
+    /// What every segment of this run says of itself; `first` and `created` are each segment's own.
+    header: Header,
+    file: Arc<File>,
+    first: u64,
+    begun: Instant,
+    written: Extent,
+    synced: Extent,
+    unsynced: VecDeque<Chunk>,
+    unsynced_bytes: usize,
+    suspect: bool,
+}
+
+impl Disk {
+    /// Begin a segment in this directory; `header.first` is its first record.
+    pub fn begin(directory: &Path, header: Header) -> io::Result<Disk> {
+        let (file, end) = create(directory, &header, &[])?;
+        let first = header.first;
+        let written = Extent { end, last: first - 1 };
+        Ok(Disk {
+            directory: directory.to_owned(),
+            header,
+            file: Arc::new(file),
+            first,
+            begun: Instant::now(),
+            written,
+            synced: written,
+            unsynced: VecDeque::new(),
+            unsynced_bytes: 0,
+            suspect: false,
+        })
+    }
+
+    /// The sequence number of its first record.
+    pub fn first(&self) -> u64 {
+        self.first
+    }
+
+    /// What was written.
+    pub fn written(&self) -> Extent {
+        self.written
+    }
+
+    /// The last record that is on the disk.
+    pub fn synced_last(&self) -> u64 {
+        self.synced.last
+    }
+
+    /// When it was begun.
+    pub fn begun(&self) -> Instant {
+        self.begun
+    }
+
+    /// Bytes that are kept in memory because they may not be on the disk yet.
+    pub fn unsynced_bytes(&self) -> usize {
+        self.unsynced_bytes
+    }
+
+    /// Whether everything that was written is on the disk.
+    pub fn is_synced(&self) -> bool {
+        self.synced == self.written
+    }
+
+    /// Whether the disk did not take what was written, so that it has to be written anew.
+    pub fn is_suspect(&self) -> bool {
+        self.suspect
+    }
+
+    /// The file and how far it is written, for whoever synchronises it beside the writer.
+    pub fn to_sync(&self) -> (Arc<File>, Extent) {
+        (Arc::clone(&self.file), self.written)
+    }
+
+    /// Write frames; `last` is the sequence number of the last one. On an error nothing of them counts as written, and
+    /// `bytes` is what it was.
+    pub fn append(&mut self, bytes: &mut Vec<u8>, last: u64) -> io::Result<()> {
+        if self.suspect {
+            self.replace()?;
+        }
+        // At an explicit place: what an attempt that failed has left there is written over.
+        self.file.write_all_at(bytes, self.written.end)?;
+        self.written = Extent { end: self.written.end + bytes.len() as u64, last };
+        self.unsynced_bytes += bytes.len();
+        let bytes = std::mem::take(bytes);
+        self.unsynced.push_back(Chunk { end: self.written.end, bytes });
+        Ok(())
+    }
+
+    /// Bring everything that was written to the disk.
+    pub fn sync(&mut self) -> io::Result<()> {
+        if self.suspect {
+            return self.replace();
+        }
+        if self.is_synced() {
+            return Ok(());
+        }
+        let (file, to) = self.to_sync();
+        let outcome = file.sync_data();
+        self.synced_beside(to, outcome)
+    }
+
+    /// What became of a synchronisation of [`Disk::to_sync`].
+    pub fn synced_beside(&mut self, to: Extent, outcome: io::Result<()>) -> io::Result<()> {
+        if let Err(error) = outcome {
+            self.suspect = true;
+            return Err(error);
+        }
+        self.synced = to;
+        while self.unsynced.front().is_some_and(|chunk| chunk.end <= to.end) {
+            let chunk = self.unsynced.pop_front();
+            self.unsynced_bytes -= chunk.map_or(0, |chunk| chunk.bytes.len());
+        }
+        Ok(())
+    }
+
+    /// End this segment and begin the next: everything is on the disk first, so a sealed segment is whole. Returns what
+    /// the sealed one holds.
+    pub fn roll(&mut self) -> io::Result<Extent> {
+        self.sync()?;
+        let sealed = self.written;
+        let header = Header { first: sealed.last + 1, ..self.header.clone() };
+        let (file, end) = create(&self.directory, &header, &[])?;
+        self.become_of(file, header.first, Extent { end, last: sealed.last });
+        Ok(sealed)
+    }
+
+    /// Write what may not be on the disk into a segment of its own, and cut it from the suspect one.
+    fn replace(&mut self) -> io::Result<()> {
+        let header = Header { first: self.synced.last + 1, ..self.header.clone() };
+        let chunks: Vec<&[u8]> = self.unsynced.iter().map(|chunk| chunk.bytes.as_slice()).collect();
+        let (file, end) = create(&self.directory, &header, &chunks)?;
+        let (old, cut, replaced) = (Arc::clone(&self.file), self.synced.end, header.first == self.first);
+        self.become_of(file, header.first, Extent { end, last: self.written.last });
+        if !replaced {
+            // What stays behind where this fails is the same records once more, and readers go by the numbers.
+            let _ = old.set_len(cut);
+        }
+        Ok(())
+    }
+
+    fn become_of(&mut self, file: File, first: u64, written: Extent) {
+        self.file = Arc::new(file);
+        self.first = first;
+        self.begun = Instant::now();
+        (self.written, self.synced) = (written, written);
+        self.unsynced.clear();
+        self.unsynced_bytes = 0;
+        self.suspect = false;
+    }
+}
+
+/// A new segment with these frames, on the disk under its name when this returns. It takes the place of another one of
+/// this name, of which nothing is on the disk.
+fn create(directory: &Path, header: &Header, frames: &[&[u8]]) -> io::Result<(File, u64)> {
+    let path = directory.join(segment::file_name(header.first));
+    let new = path.with_extension("new");
+    let created = jiff::Timestamp::now().to_string();
+    let head = Header { created, ..header.clone() }.encode();
+    let file = OpenOptions::new().write(true).create(true).truncate(true).open(&new)?;
+    let mut end = 0;
+    for bytes in std::iter::once(head.as_slice()).chain(frames.iter().copied()) {
+        file.write_all_at(bytes, end)?;
+        end += bytes.len() as u64;
+    }
+    file.sync_all()?;
+    std::fs::rename(&new, &path)?;
+    File::open(directory)?.sync_all()?;
+    Ok((file, end))
+}
