@@ -10,6 +10,8 @@ mod tail;
 
 mod erase;
 
+mod live;
+
 use gatepass_tests::Spool;
 use serde_json::{Value, json};
 
