@@ -62,6 +62,8 @@ pub mod ship;
 
 pub mod questions;
 
+pub mod verify;
+
 pub use queue::{Durability, Unavailable};
 pub use record::{CloseRecord, DecisionRecord, PolicyRecord};
 pub use reservation::{Admission, Close, Counters, Reservation};

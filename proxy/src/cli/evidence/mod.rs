@@ -14,6 +14,8 @@ mod export;
 
 mod erase;
 
+mod verify;
+
 use clap::Subcommand;
 
 use super::Exit;
@@ -27,6 +29,8 @@ pub enum Command {
     Query(query::Question),
     /// All records as JSON lines, or as a Parquet file.
     Export(export::Arguments),
+    /// Whether records are those that were written.
+    Verify(verify::Arguments),
     /// Erase records: their bytes go, their place in the log stays.
     Erase(erase::Arguments),
 }
@@ -36,6 +40,7 @@ pub fn run(command: &Command) -> Exit {
         Command::Tail(arguments) => tail::run(arguments),
         Command::Query(question) => query::run(question),
         Command::Export(arguments) => export::run(arguments),
+        Command::Verify(arguments) => verify::run(arguments),
         Command::Erase(arguments) => erase::run(arguments),
     }
 }

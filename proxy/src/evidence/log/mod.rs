@@ -13,6 +13,11 @@ mod note;
 
 mod store;
 
+mod files;
+
+pub mod proof;
+
+pub use files::Files;
 pub use hash::{Hash, leaf_hash};
 pub use note::{Checkpoint, NoteError, VerifyingKey};
 pub use store::{Error, Store};

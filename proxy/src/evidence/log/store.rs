@@ -15,7 +15,7 @@ use super::tile::{self, Tile, WIDTH};
 use super::tree::Tree;
 
 const KEY: &str = "signing.key";
-const PUBLIC: &str = "log.pub";
+pub(super) const PUBLIC: &str = "log.pub";
 const CHECKPOINT: &str = "checkpoint";
 const BEGIN: &str = "-----BEGIN PRIVATE KEY-----";
 const END: &str = "-----END PRIVATE KEY-----";

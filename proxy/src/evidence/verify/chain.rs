@@ -1,0 +1,274 @@
+//! The checks of one record after the other, wherever they come from.
+
+use jiff::Timestamp;
+use opentelemetry_proto::tonic::common::v1::any_value::Value;
+use opentelemetry_proto::tonic::logs::v1::LogRecord;
+use prost::Message as _;
+use serde::Serialize;
+
+use super::{Failure, Report};
+use crate::evidence::log::{Checkpoint, Files, Hash, Tree, VerifyingKey, leaf_hash};
+
+/// The first record that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Broken {
+    /// Its number: where it stands, or would stand.
+    pub sequence: u64,
+    /// Its key, where it can be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub uid: Option<String>,
+    /// The file.
+    pub file: String,
+    /// Where in the file, in bytes; in a file of lines, the line.
+    pub at: u64,
+    /// What is wrong.
+    pub what: String,
+}
+
+/// Where a record was found.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Place {
+    pub file: String,
+    pub at: u64,
+}
+
+/// What stands at a place.
+pub(super) enum Content<'r> {
+    /// The bytes of a record.
+    Bytes(&'r [u8]),
+    /// Its leaf hash alone.
+    Erased(Hash),
+}
+
+/// The state of the checks.
+pub(super) struct Chain {
+    key: VerifyingKey,
+    files: Option<Files>,
+    /// What the log's directory says was signed, to be met on the way.
+    published: Option<Checkpoint>,
+    /// `None` until the first record tells where to begin, and where tiles do not tell what came before.
+    tree: Option<Tree>,
+    next: Option<u64>,
+    report: Report,
+}
+
+impl Chain {
+    pub fn new(key: VerifyingKey, files: Option<Files>) -> Result<Chain, Failure> {
+        // Read before the records: what it signs must be among them, however much is written meanwhile.
+        let published = match &files {
+            Some(files) => files.checkpoint(&key)?,
+            None => None,
+        };
+        let report = Report { log: key.name().to_owned(), ..Report::default() };
+        Ok(Chain { key, files, published, tree: None, next: None, report })
+    }
+
+    pub fn report(&mut self) -> &mut Report {
+        &mut self.report
+    }
+
+    /// The number of the record that has to come; `None` before the first.
+    pub fn next(&self) -> Option<u64> {
+        self.next
+    }
+
+    /// Whether a tile holds the leaf of a record that has this number.
+    pub fn is_known(&mut self, sequence: u64) -> bool {
+        let leaf = self.files.as_mut().map(|files| files.leaf(sequence - 1));
+        matches!(leaf, Some(Ok(Some(_))))
+    }
+
+    /// Check the record that stands where the one of this number should.
+    pub fn take(&mut self, sequence: u64, content: &Content<'_>, place: &Place) -> Result<(), Broken> {
+        if self.next.is_none() {
+            self.begin(sequence);
+        }
+        let expected = self.next.unwrap_or(sequence);
+        let broken = |uid: Option<String>, what: String| {
+            Err(Broken { sequence: expected, uid, file: place.file.clone(), at: place.at, what })
+        };
+        if sequence < expected {
+            return self.again(sequence, content, place);
+        }
+        if sequence > expected {
+            let last = sequence - 1;
+            let what = if last == expected {
+                "it is missing".to_owned()
+            } else {
+                format!("records {expected} to {last} are missing")
+            };
+            return broken(None, what);
+        }
+        let (leaf, record) = match content {
+            Content::Erased(leaf) => (*leaf, None),
+            Content::Bytes(bytes) => {
+                let record = match Record::read(bytes) {
+                    Ok(record) => record,
+                    Err(what) => return broken(None, what.to_owned()),
+                };
+                if record.sequence != Some(expected) {
+                    let found = record.sequence.map_or_else(|| "one without a number".to_owned(), |n| n.to_string());
+                    return broken(record.uid, format!("in its place stands record {found}"));
+                }
+                (leaf_hash(&[bytes]), Some(record))
+            }
+        };
+        let uid = record.as_ref().and_then(|record| record.uid.clone());
+        match self.files.as_mut().map(|files| files.leaf(expected - 1)) {
+            Some(Ok(Some(known))) if known != leaf => {
+                return broken(uid, "it is not the record that was written: its hash is another".to_owned());
+            }
+            Some(Ok(_)) | None => {}
+            Some(Err(error)) => self.report.unproved = Some(format!("a tile cannot be read: {error}")),
+        }
+        if let Some(record) = &record
+            && let Err(what) = self.signed(record, expected)
+        {
+            return broken(uid, what);
+        }
+        self.count(expected, leaf, record.as_ref());
+        match self.met(expected) {
+            Ok(()) => Ok(()),
+            Err(what) => broken(uid, what),
+        }
+    }
+
+    /// The first record: whether the tree before it is known.
+    fn begin(&mut self, first: u64) {
+        self.report.before = first - 1;
+        self.tree =
+            if first == 1 { Some(Tree::new()) } else { self.files.as_mut().and_then(|f| f.tree(first - 1).ok()?) };
+        if self.tree.is_none() {
+            let what =
+                format!("records begin with {first}, and no tiles tell what came before: give the log's directory");
+            self.report.unproved = Some(what);
+        }
+        self.report.first = Some(first);
+        self.next = Some(first);
+    }
+
+    /// A record once more: a segment that was written anew, or a batch that a collector got twice.
+    fn again(&mut self, sequence: u64, content: &Content<'_>, place: &Place) -> Result<(), Broken> {
+        let leaf = match content {
+            Content::Erased(leaf) => *leaf,
+            Content::Bytes(bytes) => leaf_hash(&[bytes]),
+        };
+        let known = self.files.as_mut().and_then(|files| files.leaf(sequence - 1).ok()?);
+        if known.is_some_and(|known| known != leaf) {
+            let what = "it stands again, and differs".to_owned();
+            return Err(Broken { sequence, uid: None, file: place.file.clone(), at: place.at, what });
+        }
+        self.report.repeated += 1;
+        Ok(())
+    }
+
+    /// A checkpoint signs the tree of everything before it.
+    fn signed(&mut self, record: &Record, sequence: u64) -> Result<(), String> {
+        let Some(note) = &record.note else { return Ok(()) };
+        let checkpoint = Checkpoint::verify(note, &self.key).map_err(|error| format!("its checkpoint: {error}"))?;
+        if checkpoint.size() != sequence - 1 {
+            return Err(format!(
+                "its checkpoint signs {} records, and {} are before it",
+                checkpoint.size(),
+                sequence - 1
+            ));
+        }
+        if let Some(tree) = &self.tree
+            && tree.root() != checkpoint.root()
+        {
+            return Err(format!(
+                "the records before it are not those that its checkpoint signs: one since record {} was altered",
+                self.report.signed + 1
+            ));
+        }
+        self.report.checkpoints += 1;
+        self.report.signed = checkpoint.size();
+        Ok(())
+    }
+
+    fn count(&mut self, sequence: u64, leaf: Hash, record: Option<&Record>) {
+        if let Some(tree) = &mut self.tree {
+            tree.append(leaf);
+        }
+        self.report.records += 1;
+        self.report.last = Some(sequence);
+        self.next = Some(sequence + 1);
+        match record {
+            None => self.report.erased += 1,
+            Some(record) => {
+                self.report.from = self.report.from.or(record.time);
+                self.report.to = record.time.or(self.report.to);
+                self.report.gaps += u64::from(record.gap);
+            }
+        }
+    }
+
+    /// The checkpoint that was published holds when its last record is reached.
+    fn met(&mut self, sequence: u64) -> Result<(), String> {
+        let Some(published) = self.published.take_if(|published| published.size() <= sequence) else { return Ok(()) };
+        match &self.tree {
+            Some(tree) if tree.size() == published.size() && tree.root() != published.root() => {
+                Err("the records up to it are not those that the published checkpoint signs".to_owned())
+            }
+            Some(_) | None => {
+                self.report.signed = self.report.signed.max(published.size());
+                Ok(())
+            }
+        }
+    }
+
+    /// Nothing comes any more.
+    pub fn end(mut self, outcome: Result<(), Broken>) -> Report {
+        self.report.broken = outcome.err().or_else(|| {
+            let (next, published) = (self.next?, self.published.as_ref()?);
+            let (file, at) = ("checkpoint".to_owned(), 0);
+            let what = format!("it is missing: the published checkpoint signs {} records", published.size());
+            (next <= published.size()).then_some(Broken { sequence: next, uid: None, file, at, what })
+        });
+        self.report
+    }
+}
+
+/// What the checks need to know of a record.
+pub(super) struct Record {
+    pub uid: Option<String>,
+    pub sequence: Option<u64>,
+    time: Option<Timestamp>,
+    note: Option<String>,
+    gap: bool,
+}
+
+impl Record {
+    /// From bytes, which are only right in their one form: a field that a decoder passes over could hide anything.
+    pub fn read(bytes: &[u8]) -> Result<Record, &'static str> {
+        let record = LogRecord::decode(bytes).map_err(|_| "it is no log record")?;
+        if record.encode_to_vec() != bytes {
+            return Err("it has another form than the gateway writes");
+        }
+        Ok(Record::of(&record))
+    }
+
+    pub fn of(record: &LogRecord) -> Record {
+        let value = |name: &str| {
+            let found = record.attributes.iter().find(|attribute| attribute.key == name)?;
+            found.value.as_ref()?.value.as_ref()
+        };
+        let text = |name: &str| match value(name) {
+            Some(Value::StringValue(text)) => Some(text.clone()),
+            Some(_) | None => None,
+        };
+        let sequence = match value("gatepass.evidence.sequence") {
+            Some(Value::IntValue(number)) => u64::try_from(*number).ok(),
+            Some(_) | None => None,
+        };
+        let is_checkpoint = record.event_name == "gatepass.evidence.checkpoint";
+        Record {
+            uid: text(crate::evidence::fields::UID),
+            sequence,
+            time: Timestamp::from_nanosecond(record.time_unix_nano.into()).ok(),
+            // A checkpoint without a note proves nothing, and must not pass for an ordinary record.
+            note: is_checkpoint.then(|| text("gatepass.checkpoint.note").unwrap_or_default()),
+            gap: record.event_name == "gatepass.evidence.gap",
+        }
+    }
+}
