@@ -46,7 +46,7 @@ pub mod recent;
 
 pub mod fields;
 
-mod stdout;
+pub mod stdout;
 
 pub mod spool;
 

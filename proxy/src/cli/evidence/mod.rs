@@ -16,6 +16,8 @@ mod erase;
 
 mod verify;
 
+mod prove;
+
 use clap::Subcommand;
 
 use super::Exit;
@@ -31,6 +33,10 @@ pub enum Command {
     Export(export::Arguments),
     /// Whether records are those that were written.
     Verify(verify::Arguments),
+    /// Make a file that proves one record to an auditor.
+    Prove(prove::Arguments),
+    /// Check such a file with the log's public key.
+    CheckProof(prove::Check),
     /// Erase records: their bytes go, their place in the log stays.
     Erase(erase::Arguments),
 }
@@ -41,6 +47,8 @@ pub fn run(command: &Command) -> Exit {
         Command::Query(question) => query::run(question),
         Command::Export(arguments) => export::run(arguments),
         Command::Verify(arguments) => verify::run(arguments),
+        Command::Prove(arguments) => prove::run(arguments),
+        Command::CheckProof(arguments) => prove::check(arguments),
         Command::Erase(arguments) => erase::run(arguments),
     }
 }

@@ -87,6 +87,15 @@ impl Files {
         Ok(Some(tree))
     }
 
+    /// The root of the perfect tree of leaves `from..to`: as many as a power of two, from a multiple of that number on.
+    /// `None` where tiles do not tell it.
+    pub fn subtree(&mut self, from: u64, to: u64) -> Option<Hash> {
+        let bits = (to - from).ilog2();
+        let (level, each) = (bits / 8, 1u64 << (bits / 8 * 8));
+        let hashes = (from / each..to / each).map(|index| self.node(u8::try_from(level).ok()?, index).ok()?);
+        hashes.collect::<Option<Vec<Hash>>>().map(|hashes| perfect_root(&hashes))
+    }
+
     /// The hash above the `index`-th full tile below this level; `None` where tiles do not tell it.
     pub(super) fn node(&mut self, level: u8, index: u64) -> io::Result<Option<Hash>> {
         if level == 0 {

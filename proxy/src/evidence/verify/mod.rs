@@ -9,6 +9,8 @@ mod segments;
 
 mod lines;
 
+pub mod proof;
+
 use std::io;
 use std::path::{Path, PathBuf};
 

@@ -363,6 +363,47 @@ fn another_key_another_checkpoint_and_no_key_prove_nothing() {
 }
 
 #[test]
+fn every_record_can_be_proved_with_the_public_key_and_nothing_altered_is() {
+    use super::proof::{Proof, Unproved, Which};
+    let spool = Spool::make(300, 90);
+    let key = Files::of(&spool.directory).key().unwrap().unwrap();
+    let store = Store::open(&spool.directory, "gw").unwrap();
+    let mut young = Tree::new();
+    spool.records[..70].iter().for_each(|record| young.append(leaf_hash(&[record])));
+    let old = store.sign(70, young.root());
+    for sequence in [1, 2, 89, 90, 91, 256, 257, 299, 300] {
+        let proof = Proof::make(&spool.directory, &Which::Sequence(sequence), Some(&old)).unwrap();
+        let text = proof.to_text("for people\nto read");
+        assert_eq!(Proof::parse(&text).unwrap(), proof);
+        let proved = proof.check(&key, Some(&old)).unwrap();
+        assert_eq!((proved.sequence, proved.checkpoint.size(), proved.since), (sequence, 300, Some(70)));
+        assert_eq!(proved.record, spool.records[sequence as usize - 1]);
+        let other = store.sign(70, leaf_hash(&[b"another history"]));
+        assert_eq!(proof.check(&key, Some(&other)).unwrap_err(), Unproved::NotExtended);
+        assert_eq!(proof.check(&key, Some(&store.sign(71, young.root()))).unwrap_err(), Unproved::OtherSince);
+        let mut dice = Dice(sequence);
+        for _ in 0..200 {
+            // Any character of any line that is not for people.
+            let begin = text.find("record ").unwrap();
+            let at = begin + dice.below(text.len() - begin);
+            if !text.is_char_boundary(at) || !text.is_char_boundary(at + 1) {
+                continue;
+            }
+            let mut forged = text.clone();
+            forged.replace_range(at..=at, if &text[at..=at] == "A" { "B" } else { "A" });
+            let checked = Proof::parse(&forged).and_then(|proof| proof.check(&key, Some(&old)));
+            assert!(checked.is_err(), "{}", &forged[begin..]);
+        }
+    }
+    let uid = decode::record(&spool.records[0], "").unwrap()["id"].as_str().unwrap().to_owned();
+    let unknown = Proof::make(&spool.directory, &Which::Uid("no such".into()), None).unwrap_err();
+    assert_eq!(unknown.to_string(), "no record `no such` is in the spool");
+    let close = if spool.json()[0]["kind"] == "close" { "/close" } else { "" };
+    let by_uid = Proof::make(&spool.directory, &Which::Uid(uid + close), None).unwrap();
+    assert_eq!(by_uid.check(&key, None).unwrap().sequence, 1);
+}
+
+#[test]
 fn what_a_collector_stored_is_checked_in_whatever_order_and_however_often_it_stored_it() {
     use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
     use opentelemetry_proto::tonic::logs::v1::{LogRecord, ResourceLogs, ScopeLogs};
