@@ -98,6 +98,13 @@ impl Collector {
         Collector { child, scratch }
     }
 
+    /// Kill it, as a machine does that fails; everything that it had printed until then.
+    pub fn kill(&mut self) -> Vec<String> {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        self.records()
+    }
+
     /// Every log record taken so far, as the collector prints it.
     pub fn records(&self) -> Vec<String> {
         let told = text(&self.scratch.path().join("out"));

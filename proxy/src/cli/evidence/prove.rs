@@ -91,9 +91,15 @@ fn checkpoint(path: &Path, key: &crate::evidence::log::VerifyingKey) -> Result<C
     Checkpoint::verify(&note, key).map_err(|error| format!("`{}`: {error}", path.display()))
 }
 
-/// The record for people; which gateway wrote it stands in the log's name.
 fn remark(record: &[u8]) -> String {
-    decode::record(record, "").map(|json| json.to_string()).unwrap_or_default()
+    readable(record).to_string()
+}
+
+/// The record for people; which gateway wrote it stands in the log's name.
+fn readable(record: &[u8]) -> Value {
+    let mut json = decode::record(record, "").unwrap_or_default();
+    json.as_object_mut().and_then(|fields| fields.shift_remove("gateway"));
+    json
 }
 
 pub fn check(arguments: &Check) -> Exit {
@@ -127,12 +133,12 @@ fn as_json(proved: &Proved) -> Value {
         "size": proved.checkpoint.size(),
         "sequence": proved.sequence,
         "since": proved.since,
-        "record": decode::record(&proved.record, "").unwrap_or_default(),
+        "record": readable(&proved.record),
     })
 }
 
 fn told(proved: &Proved, paint: Paint) -> String {
-    let json = decode::record(&proved.record, "").unwrap_or_default();
+    let json = readable(&proved.record);
     let mut text = format!("{} record {} of {}", paint.good("proved:"), proved.sequence, proved.checkpoint.origin());
     text.push_str(&format!(", which had {} records then", proved.checkpoint.size()));
     if let Some(size) = proved.since {

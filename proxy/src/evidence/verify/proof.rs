@@ -1,6 +1,6 @@
 //! A proof on paper: one record, that it is in the log, and that the log only grew. Checked with a public key alone.
 
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
@@ -173,16 +173,19 @@ impl Proof {
     /// As a file. `remark` is for people, and proves nothing.
     pub fn to_text(&self, remark: &str) -> String {
         let mut text = format!("{HEAD}\n");
-        // Writing to a String cannot fail.
-        remark.lines().for_each(|line| drop(writeln!(text, "# {line}")));
-        let _ = writeln!(text, "record {}\nindex {}", STANDARD.encode(&self.record), self.index);
-        self.inclusion.iter().for_each(|hash| drop(writeln!(text, "inclusion {}", hash.to_base64())));
+        let mut line = |key: &str, value: &dyn Display| {
+            // Writing to a String cannot fail.
+            let _ = writeln!(text, "{key} {value}");
+        };
+        remark.lines().for_each(|remark| line("#", &remark));
+        line("record", &STANDARD.encode(&self.record));
+        line("index", &self.index);
+        self.inclusion.iter().for_each(|hash| line("inclusion", &hash.to_base64()));
         if let Some((size, path)) = &self.since {
-            let _ = writeln!(text, "since {size}");
-            path.iter().for_each(|hash| drop(writeln!(text, "consistency {}", hash.to_base64())));
+            line("since", size);
+            path.iter().for_each(|hash| line("consistency", &hash.to_base64()));
         }
-        let _ = write!(text, "checkpoint\n{}", self.note);
-        text
+        text + "checkpoint\n" + &self.note
     }
 
     /// From a file.

@@ -12,6 +12,8 @@ mod erase;
 
 mod live;
 
+mod crash;
+
 use gatepass_tests::Spool;
 use serde_json::{Value, json};
 
