@@ -14,6 +14,8 @@ mod live;
 
 mod crash;
 
+mod disk;
+
 use gatepass_tests::Spool;
 use serde_json::{Value, json};
 
