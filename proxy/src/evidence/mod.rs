@@ -223,9 +223,11 @@ impl Evidence {
         self.shared.queue.used()
     }
 
-    /// Bring the gauge of the queue up to date, before metrics are rendered.
+    /// Bring the gauges of what waits up to date, before metrics are rendered or exported.
     pub fn observe(&self) {
         self.shared.metrics.evidence_queue.set(f64::from(self.shared.queue.used()));
+        let last = *self.written.borrow();
+        self.shipped.iter().for_each(|shipped| shipped.observe(last));
     }
 
     /// The decisions of the last moments.

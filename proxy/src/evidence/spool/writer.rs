@@ -336,6 +336,7 @@ impl Writer {
         }
         let wanted = self.queue.space().wanted();
         for gap in self.shelf.tend(wanted, |last| self.ledger.cover(last)) {
+            self.metrics.evidence_dropped.increment(gap.records());
             let record = self.ledger.gap(gap);
             self.queue.push_own(Item::Gap(record));
         }
