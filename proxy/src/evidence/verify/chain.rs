@@ -220,7 +220,7 @@ impl Chain {
     /// Nothing comes any more.
     pub fn end(mut self, outcome: Result<(), Broken>) -> Report {
         self.report.broken = outcome.err().or_else(|| {
-            let (next, published) = (self.next?, self.published.as_ref()?);
+            let (next, published) = (self.next.unwrap_or(1), self.published.as_ref()?);
             let (file, at) = ("checkpoint".to_owned(), 0);
             let what = format!("it is missing: the published checkpoint signs {} records", published.size());
             (next <= published.size()).then_some(Broken { sequence: next, uid: None, file, at, what })
