@@ -91,7 +91,7 @@ pub(crate) struct Shared {
     queue: Arc<Queue>,
     /// The own room of policy records.
     own: Arc<tokio::sync::Semaphore>,
-    recent: Recent,
+    recent: Arc<Recent>,
     metrics: Arc<Metrics>,
     /// Whether closes carry who and where, for the readable line.
     labels: bool,
@@ -151,7 +151,7 @@ impl Evidence {
             floor,
             queue: Arc::new(Queue::new(limits.queue, Arc::clone(&space), limits.checkpoint_records)),
             own: Arc::new(tokio::sync::Semaphore::new(usize::try_from(OWN_ROOM).unwrap_or(usize::MAX))),
-            recent: Recent::new(limits.recent),
+            recent: Arc::new(Recent::new(limits.recent)),
             metrics,
             labels: output.as_ref().is_some_and(Output::is_text),
             first_seen,
@@ -223,9 +223,11 @@ impl Evidence {
         self.shared.queue.used()
     }
 
-    /// Bring the gauge of the queue up to date, before metrics are rendered.
+    /// Bring the gauges of what waits up to date, before metrics are rendered or exported.
     pub fn observe(&self) {
         self.shared.metrics.evidence_queue.set(f64::from(self.shared.queue.used()));
+        let last = *self.written.borrow();
+        self.shipped.iter().for_each(|shipped| shipped.observe(last));
     }
 
     /// The decisions of the last moments.

@@ -201,6 +201,8 @@ struct State {
     /// The number of the last checkpoint.
     signed: u64,
     phase: Phase,
+    /// Whether the writer sleeps: a wake-up is a system call, also where nobody sleeps.
+    asleep: bool,
     /// Whether the spool cannot be written to at present.
     spool_fails: bool,
     /// Whether standard output fails at present.
@@ -225,7 +227,15 @@ const BUFFERS: usize = 1024;
 impl Queue {
     pub fn new(capacity: u32, space: Arc<Space>, checkpoint_records: u64) -> Queue {
         let entries = Vec::with_capacity(BUFFERS);
-        let state = State { entries, next: 1, signed: 0, phase: Phase::Open, spool_fails: false, output_fails: false };
+        let state = State {
+            entries,
+            next: 1,
+            signed: 0,
+            phase: Phase::Open,
+            asleep: false,
+            spool_fails: false,
+            output_fails: false,
+        };
         let places = usize::try_from(capacity).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
         Queue {
             state: Mutex::new(state),
@@ -301,14 +311,13 @@ impl Queue {
         if state.spool_fails && entry.waiter.is_some() {
             return Err(Unavailable::Spool);
         }
-        let was_empty = state.entries.is_empty();
+        let asleep = std::mem::take(&mut state.asleep);
         state.add(entry);
         if state.next - 1 - state.signed >= self.checkpoint_records {
             state.add_checkpoint();
         }
         drop(state);
-        // A wake-up is a system call; a writer that still has work finds this record without one.
-        if was_empty {
+        if asleep {
             self.changed.notify_all();
         }
         Ok(())
@@ -332,9 +341,13 @@ impl Queue {
     /// Wait for records, at most so long, and move all of them into `into`, which is empty; false when the queue is
     /// stopped and there are none.
     pub fn take(&self, into: &mut Vec<Queued>, longest: Duration) -> bool {
-        let waiting = |state: &mut State| state.entries.is_empty() && state.phase != Phase::Stopped;
+        let waiting = |state: &mut State| {
+            state.asleep = state.entries.is_empty() && state.phase != Phase::Stopped;
+            state.asleep
+        };
         let waited = self.changed.wait_timeout_while(self.lock(), longest, waiting);
         let mut state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        state.asleep = false;
         std::mem::swap(&mut state.entries, into);
         !into.is_empty() || state.phase != Phase::Stopped
     }

@@ -24,23 +24,30 @@ impl Recent {
     /// Keep at most `capacity` decisions.
     pub fn new(capacity: usize) -> Recent {
         // All of it at once: remembering happens before a client is answered, and then nothing has to grow.
-        let ring = Ring { order: VecDeque::with_capacity(capacity), by_id: HashMap::with_capacity(capacity) };
+        let room = capacity.saturating_mul(2);
+        let ring = Ring { order: VecDeque::with_capacity(room), by_id: HashMap::with_capacity(room) };
         Recent { capacity, ring: RwLock::new(ring) }
     }
 
-    /// Remember a decision, and forget the oldest where there is no room.
+    /// Remember a decision. The oldest are forgotten by [`Recent::trim`].
     pub fn remember(&self, record: Arc<DecisionRecord>) {
         if self.capacity == 0 {
             return;
         }
         let mut ring = self.ring.write().unwrap_or_else(PoisonError::into_inner);
-        if ring.order.len() >= self.capacity
-            && let Some(oldest) = ring.order.pop_front()
-        {
-            ring.by_id.remove(&oldest.id);
-        }
         ring.by_id.insert(record.id, record.clone());
         ring.order.push_back(record);
+    }
+
+    /// Forget what is too much: taking a record apart costs more than remembering one, and no client waits for it here.
+    pub fn trim(&self) {
+        let mut forgotten = Vec::new();
+        let mut ring = self.ring.write().unwrap_or_else(PoisonError::into_inner);
+        while ring.order.len() > self.capacity {
+            let Some(oldest) = ring.order.pop_front() else { break };
+            forgotten.extend(ring.by_id.remove(&oldest.id));
+        }
+        drop(ring);
     }
 
     /// The decision with this id.

@@ -70,7 +70,7 @@ impl Serialize for Text {
 
 /// `raw` without anything that could mislead a reader, at most `max` bytes of it before the marker `…[+N bytes]`.
 pub fn clean(raw: &str, max: usize) -> Cow<'_, str> {
-    if raw.len() <= max && raw.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
+    if raw.len() <= max && is_plain(raw.as_bytes()) {
         return Cow::Borrowed(raw);
     }
     if raw.len() <= max && !raw.chars().any(misleads) {
@@ -94,6 +94,12 @@ pub fn clean(raw: &str, max: usize) -> Cow<'_, str> {
         kept += c.len_utf8();
     }
     Cow::Owned(text)
+}
+
+/// Whether this is printable ASCII alone, as almost all of it is; without an early end, so that many bytes are looked at
+/// at once.
+fn is_plain(bytes: &[u8]) -> bool {
+    bytes.iter().fold(true, |plain, byte| plain & (b' '..=b'~').contains(byte))
 }
 
 /// Control characters (C0, DEL, C1), line and paragraph separators, and format characters that reorder, join or hide.

@@ -4,6 +4,7 @@
 //! varints, nothing that is zero. So whoever decodes a record can make the same bytes of it again, and the same leaf hash.
 
 use std::fmt::{self, Write as _};
+use std::net::IpAddr;
 
 /// Wire types, in the low three bits of a tag.
 const VARINT: u8 = 0;
@@ -41,6 +42,7 @@ fn varint_len(number: usize) -> usize {
 }
 
 /// Append a number, seven bits a byte, the lowest first.
+#[inline]
 pub(super) fn varint(mut number: u64, into: &mut Vec<u8>) {
     while number >= 0x80 {
         #[expect(clippy::cast_possible_truncation, reason = "the low seven bits are what is meant")]
@@ -70,6 +72,7 @@ impl Wire<'_> {
         }
     }
 
+    #[inline]
     fn field(&mut self, field: u8, bytes: &[u8]) {
         self.into.push(tag(field, LENGTH));
         varint(bytes.len() as u64, self.into);
@@ -108,10 +111,13 @@ impl Wire<'_> {
         self.nested(field, |value| Value { wire: value }.displayed(what));
     }
 
-    /// An attribute that is text.
+    /// An attribute that is text. Inlined, so that what is known of the key when this is compiled is not worked out for
+    /// each record.
+    #[inline]
     pub fn text(&mut self, key: &str, text: &str) {
         let value = 1 + varint_len(text.len()) + text.len();
         let pair = 1 + varint_len(key.len()) + key.len() + 1 + varint_len(value) + value;
+        self.into.reserve(pair + 16);
         self.into.push(tag(ATTRIBUTES, LENGTH));
         varint(pair as u64, self.into);
         self.field(1, key.as_bytes());
@@ -123,6 +129,11 @@ impl Wire<'_> {
     /// An attribute whose text is what something displays as.
     pub fn displayed(&mut self, key: &str, what: &impl fmt::Display) {
         self.attribute(key, |value| value.displayed(what));
+    }
+
+    /// An attribute that is an address.
+    pub fn address(&mut self, key: &str, address: IpAddr) {
+        self.attribute(key, |value| value.address(address));
     }
 
     /// An attribute that is a number.
@@ -159,6 +170,19 @@ pub(super) struct Value<'w, 'b> {
 impl Value<'_, '_> {
     pub fn text(&mut self, text: &str) {
         self.wire.field(STRING, text.as_bytes());
+    }
+
+    /// An address: those of version 4, which most are, without the detour over a formatter.
+    pub fn address(&mut self, address: IpAddr) {
+        let IpAddr::V4(v4) = address else { return self.displayed(&address) };
+        self.wire.nested(STRING, |text| {
+            for (place, octet) in v4.octets().into_iter().enumerate() {
+                if place > 0 {
+                    text.into.push(b'.');
+                }
+                decimal(octet, text.into);
+            }
+        });
     }
 
     pub fn displayed(&mut self, what: &impl fmt::Display) {
@@ -211,6 +235,17 @@ impl Map<'_, '_> {
     pub fn text(&mut self, key: &str, text: &str) {
         self.pair(key, |value| value.text(text));
     }
+}
+
+/// A small number in decimal digits.
+fn decimal(number: u8, into: &mut Vec<u8>) {
+    if number >= 100 {
+        into.push(b'0' + number / 100);
+    }
+    if number >= 10 {
+        into.push(b'0' + number / 10 % 10);
+    }
+    into.push(b'0' + number % 10);
 }
 
 /// Text goes into a buffer of bytes as it is.

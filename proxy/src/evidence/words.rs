@@ -56,6 +56,12 @@ words! {
         Dropped "dropped" "They were dropped to make room for newer ones, as the configuration asks.";
         Torn "torn" "The gateway died while it wrote them; nobody was told that they stood.";
     }
+    /// Where records go from the spool.
+    SinkName {
+        Otlp "otlp" "An OpenTelemetry collector.";
+        Syslog "syslog" "A syslog receiver.";
+        Ocsf "ocsf" "A file of OCSF events.";
+    }
     /// How a connection ended.
     Ending {
         ClientClosed "client_closed" "The client closed first.";

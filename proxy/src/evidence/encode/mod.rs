@@ -32,12 +32,6 @@ pub(super) struct Encoded {
     split: usize,
 }
 
-/// The attribute of a sequence number.
-pub(super) struct SequenceAttribute {
-    bytes: [u8; 64],
-    length: usize,
-}
-
 /// How grave a record is (OpenTelemetry, log data model).
 #[derive(Clone, Copy, Debug)]
 struct Severity {
@@ -93,11 +87,17 @@ impl Encoded {
         nanoseconds
     }
 
-    fn key(&mut self, uid: &impl std::fmt::Display, id: uuid::Uuid, floor: Option<FloorMark>) -> Wire<'_> {
+    /// The record's key, its id with what follows it, and what every record has.
+    fn key(&mut self, id: uuid::Uuid, more: &str, floor: Option<FloorMark>) -> Wire<'_> {
+        let mut buffer = [0; 64];
+        let id: &str = id.as_hyphenated().encode_lower(&mut buffer);
         let mut wire = Wire { into: &mut self.bytes };
-        wire.displayed(UID, uid);
+        match more {
+            "" => wire.text(UID, id),
+            more => wire.displayed(UID, &format_args!("{id}{more}")),
+        }
         wire.int("gatepass.schema", super::record::SCHEMA.into());
-        wire.displayed("gatepass.decision.id", &id);
+        wire.text("gatepass.decision.id", id);
         self.split = self.bytes.len();
         let mut wire = Wire { into: &mut self.bytes };
         if let Some(floor) = floor {
@@ -122,7 +122,7 @@ impl Encoded {
             Outcome::Refused | Outcome::Failed => WARN,
         };
         let time = self.begin(record.time, severity, |wire| wire.text_value(BODY, record.reason.text.as_str()));
-        let mut wire = self.key(&record.id, record.id, record.floor);
+        let mut wire = self.key(record.id, "", record.floor);
         parts::verdict(record, &mut wire);
         parts::circumstances(record, &mut wire);
         parts::derived(record, &mut wire);
@@ -134,7 +134,7 @@ impl Encoded {
         let time = self.begin(record.time, severity_of(record.ending), |wire| {
             wire.displayed_value(BODY, &format_args!("the connection ended: {ending}"));
         });
-        let mut wire = self.key(&format_args!("{}/close", record.id), record.id, record.floor);
+        let mut wire = self.key(record.id, "/close", record.floor);
         if let Some(carried) = record.carried {
             count("gatepass.transmit.bytes", carried.bytes_sent, &mut wire);
             count("gatepass.receive.bytes", carried.bytes_received, &mut wire);
@@ -157,7 +157,7 @@ impl Encoded {
         let time = self.begin(record.time, severity, |wire| {
             wire.displayed_value(BODY, &format_args!("the policy {} {} was {result}", policy.bundle, policy.digest));
         });
-        let mut wire = self.key(&record.id, record.id, record.floor);
+        let mut wire = self.key(record.id, "", record.floor);
         wire.text("gatepass.policy.result", result);
         if let Some(error) = &record.error {
             wire.text("error.message", error.as_str());
@@ -168,7 +168,7 @@ impl Encoded {
 
     fn checkpoint(&mut self, record: &CheckpointRecord) {
         let time = self.begin(record.time, INFO, |wire| wire.text_value(BODY, "the records so far are signed"));
-        let mut wire = self.key(&record.id, record.id, record.floor);
+        let mut wire = self.key(record.id, "", record.floor);
         count("gatepass.checkpoint.size", record.checkpoint.size, &mut wire);
         wire.text("gatepass.checkpoint.root", &record.checkpoint.root);
         wire.text("gatepass.checkpoint.note", &record.checkpoint.note);
@@ -177,7 +177,7 @@ impl Encoded {
 
     fn gap(&mut self, record: &GapRecord) {
         let time = self.begin(record.time, WARN, |wire| wire.text_value(BODY, "records are missing here"));
-        let mut wire = self.key(&record.id, record.id, record.floor);
+        let mut wire = self.key(record.id, "", record.floor);
         wire.text("gatepass.gap.cause", record.gap.cause.as_str());
         let numbers = [
             ("gatepass.gap.first", record.gap.first),
@@ -191,19 +191,10 @@ impl Encoded {
     }
 }
 
-impl SequenceAttribute {
-    pub fn of(sequence: u64) -> SequenceAttribute {
-        let mut bytes = Vec::with_capacity(64);
-        Wire { into: &mut bytes }.int("gatepass.evidence.sequence", parts::signed(sequence));
-        let mut fixed = [0; 64];
-        let length = bytes.len().min(fixed.len());
-        fixed.iter_mut().zip(&bytes).for_each(|(to, from)| *to = *from);
-        SequenceAttribute { bytes: fixed, length }
-    }
-
-    pub fn bytes(&self) -> &[u8] {
-        self.bytes.get(..self.length).unwrap_or_default()
-    }
+/// The attribute of a sequence number, in place of what `into` holds.
+pub(super) fn sequence(sequence: u64, into: &mut Vec<u8>) {
+    into.clear();
+    Wire { into }.int("gatepass.evidence.sequence", parts::signed(sequence));
 }
 
 #[cfg(test)]

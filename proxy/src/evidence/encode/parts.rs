@@ -93,7 +93,7 @@ pub(super) fn circumstances(record: &DecisionRecord, wire: &mut Wire<'_>) {
         wire.text("gatepass.data_classes_from", from.as_str());
     }
     if let Some(client) = &record.client {
-        wire.displayed("client.address", &client.address);
+        wire.address("client.address", client.address);
         wire.int("client.port", client.port.into());
     }
     if let Some(listener) = &record.listener {
@@ -112,7 +112,7 @@ pub(super) fn circumstances(record: &DecisionRecord, wire: &mut Wire<'_>) {
         request(how, wire);
     }
     if let Some(local) = &record.local {
-        wire.displayed("network.local.address", &local.address);
+        wire.address("network.local.address", local.address);
         wire.int("network.local.port", local.port.into());
     }
     if let Some(reference) = &record.policy {
@@ -156,11 +156,11 @@ fn destination(asked: &Destination, wire: &mut Wire<'_>) {
     }
     if !asked.addresses.is_empty() {
         wire.attribute("dns.answers", |value| {
-            value.array(&asked.addresses, |value, address| value.displayed(address));
+            value.array(&asked.addresses, |value, address| value.address(*address));
         });
     }
-    if let Some(address) = &asked.address {
-        wire.displayed("network.peer.address", address);
+    if let Some(address) = asked.address {
+        wire.address("network.peer.address", address);
     }
 }
 

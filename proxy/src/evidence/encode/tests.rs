@@ -26,7 +26,9 @@ pub(crate) fn bytes_of(item: &mut Item, sequence: u64) -> Vec<u8> {
     item.number(sequence);
     let encoded = Encoded::of(item, vec![1, 2, 3]);
     let (before, after) = encoded.pieces();
-    [before, SequenceAttribute::of(sequence).bytes(), after].concat()
+    let mut number = vec![1, 2, 3];
+    super::sequence(sequence, &mut number);
+    [before, &number, after].concat()
 }
 
 fn text() -> BoxedStrategy<Text> {

@@ -3,7 +3,6 @@
 
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::Limits;
@@ -12,7 +11,7 @@ use super::piece::Piece;
 use super::quarantine;
 use super::sink::{Answer, Sink};
 use crate::evidence::next_pause;
-use crate::metrics::Metrics;
+use crate::metrics::SinkMetrics;
 
 /// What every delivery to a sink shares.
 pub(super) struct Delivery {
@@ -20,7 +19,7 @@ pub(super) struct Delivery {
     pub spool: PathBuf,
     pub limits: Limits,
     pub health: Health,
-    pub metrics: Arc<Metrics>,
+    pub metrics: SinkMetrics,
 }
 
 /// What is to become of a piece after an answer.
@@ -46,14 +45,14 @@ impl Delivery {
                 continue;
             }
             match fate(self.sink.send(&piece).await, &piece, count) {
-                Fate::Taken => self.metrics.evidence_exported.increment(count),
+                Fate::Taken => self.metrics.exported.increment(count),
                 Fate::Kept(rejected, why) => {
-                    self.metrics.evidence_exported.increment(count - rejected);
+                    self.metrics.exported.increment(count - rejected);
                     self.quarantine(&piece, rejected, why).await;
                 }
                 Fate::Halved(first, second) => pieces.extend([second, first]),
                 Fate::Again { why, after, halves } => {
-                    self.metrics.evidence_export_failures.increment(1);
+                    self.metrics.failures.increment(1);
                     self.health.failed(&why);
                     failing.get_or_insert_with(|| self.health.failing());
                     match halves {
@@ -80,12 +79,12 @@ impl Delivery {
 
     /// Put a piece into quarantine. Where that fails it is tried again: without it the cursor must not move.
     async fn quarantine(&self, piece: &Piece, rejected: u64, why: String) {
-        self.metrics.evidence_rejected.increment(rejected);
+        self.metrics.rejected.increment(rejected);
         let first = piece.frames().first().map_or(0, |(sequence, _)| *sequence);
         self.health.rejected(rejected, first, &why);
         let (mut pause, mut failing) = (self.limits.retry_first, None);
         loop {
-            let (spool, sink, piece, why) = (self.spool.clone(), self.sink.name(), piece.clone(), why.clone());
+            let (spool, sink, piece, why) = (self.spool.clone(), self.sink.name().as_str(), piece.clone(), why.clone());
             let kept =
                 tokio::task::spawn_blocking(move || quarantine::keep(&spool, sink, &piece, rejected, &why)).await;
             let error = match kept {

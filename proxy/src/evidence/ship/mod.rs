@@ -26,6 +26,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use metrics::Gauge;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -68,6 +69,7 @@ pub struct Settings {
 #[derive(Debug)]
 pub struct Shipped {
     position: watch::Receiver<u64>,
+    behind: Gauge,
     stop: watch::Sender<bool>,
     task: JoinHandle<()>,
 }
@@ -90,14 +92,16 @@ pub enum Drained {
 /// The cursor cannot be read or written.
 pub fn start(settings: Settings, written: watch::Receiver<u64>, metrics: Arc<Metrics>) -> io::Result<Shipped> {
     let Settings { sink, spool, limits } = settings;
-    let cursor = Cursor::of(&spool, sink.name())?;
+    let cursor = Cursor::of(&spool, sink.name().as_str())?;
     let from = begin(&cursor, *written.borrow())?;
     let health = Health::new(sink.title());
     let (position, seen) = watch::channel(from);
     let (stop, stopped) = watch::channel(false);
+    let metrics = metrics.sink(sink.name()).clone();
+    let behind = metrics.behind.clone();
     let delivery = Delivery { sink, spool, limits, health, metrics };
     let way = Way::new(Arc::new(delivery), cursor, from, position);
-    Ok(Shipped { position: seen, stop, task: tokio::spawn(way.run(written, stopped)) })
+    Ok(Shipped { position: seen, behind, stop, task: tokio::spawn(way.run(written, stopped)) })
 }
 
 /// The sequence number of the last record that the sink has.
@@ -119,6 +123,11 @@ impl Shipped {
     /// The sink has every record up to this one, and that is on the disk: the spool need not keep them for its sake.
     pub fn position(&self) -> u64 {
         *self.position.borrow()
+    }
+
+    /// Bring the gauge of what the sink does not have up to date, with this the last record in the spool.
+    pub(super) fn observe(&self, last: u64) {
+        self.behind.set(last.saturating_sub(self.position()) as f64);
     }
 
     /// Tells each new [`Shipped::position`].

@@ -11,6 +11,7 @@ use super::otlp;
 use super::piece::Piece;
 use crate::evidence::otlp::decode;
 use crate::evidence::sinks::{ocsf, syslog};
+use crate::evidence::words::SinkName;
 
 /// A sink. Cheap to clone: every batch under way has one.
 #[derive(Clone)]
@@ -61,12 +62,12 @@ impl Sink {
         Sink::Ocsf(Arc::new(Mutex::new(ocsf::File::new(settings))))
     }
 
-    /// The name of its cursor.
-    pub(super) fn name(&self) -> &'static str {
+    /// The name of its cursor, and its label in metrics.
+    pub(super) fn name(&self) -> SinkName {
         match self {
-            Sink::Otlp(_) => "otlp",
-            Sink::Syslog(_) => "syslog",
-            Sink::Ocsf(_) => "ocsf",
+            Sink::Otlp(_) => SinkName::Otlp,
+            Sink::Syslog(_) => SinkName::Syslog,
+            Sink::Ocsf(_) => SinkName::Ocsf,
         }
     }
 
@@ -131,7 +132,7 @@ async fn json(piece: &Piece) -> Result<Vec<Value>, Answer> {
 
 impl fmt::Debug for Sink {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
+        f.write_str(self.name().as_str())
     }
 }
 

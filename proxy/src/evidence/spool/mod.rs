@@ -99,6 +99,7 @@ pub(super) fn start(
     let parts = Parts {
         queue: shared.queue.clone(),
         metrics: shared.metrics.clone(),
+        recent: shared.recent.clone(),
         // A spool of few segments could not let go of one without letting go of much.
         limits: Limits { segment_bytes: limits.segment_bytes.min(settings.max_size / 16), ..limits },
         disk,

@@ -98,23 +98,20 @@ pub(in crate::evidence) fn open(directory: &Path, author: &Author) -> Result<Rec
     let lock = lock(directory)?;
     let store = Store::open(directory, &author.gateway)?;
     let mut found = list(&segments).map_err(io_error(&segments))?;
-    let mut gap = None;
-    let size = match found.last() {
-        None => 0,
-        Some(newest) => {
-            let end = end_of(newest, directory)?;
-            gap = end.torn.map(|bytes| Gap { cause: GapCause::Torn, first: None, last: None, bytes: Some(bytes) });
-            if let (Some(newest), Some(torn)) = (found.last_mut(), end.torn) {
-                newest.bytes = newest.bytes.saturating_sub(torn);
-            }
-            end.last
-        }
-    };
+    let end = found.last().map(end_of).transpose()?;
+    let size = end.as_ref().map_or(0, |end| end.last);
     let run = Run::of(directory);
     let unclosed = unclosed::since(&segments, run.first().map_err(io_error(directory))?);
     let signed = store.published()?.map_or(0, |checkpoint| checkpoint.size());
     if size < signed {
         return Err(SpoolError::Short { path: directory.to_owned(), found: size, signed });
+    }
+    // Only now is anything touched: what is refused stays as it was found.
+    let mut gap = None;
+    if let (Some(newest), Some(At(torn))) = (found.last_mut(), end.and_then(|end| end.torn)) {
+        let bytes = set_aside(newest, torn, directory).map_err(io_error(&newest.path))?;
+        newest.bytes = torn;
+        gap = Some(Gap { cause: GapCause::Torn, first: None, last: None, bytes: Some(bytes) });
     }
     // A segment in which nothing was written is begun again under the same name.
     found.retain(|segment| segment.first <= size);
@@ -171,13 +168,17 @@ fn list(segments: &Path) -> io::Result<Vec<Found>> {
     Ok(found)
 }
 
+/// Where in a file, in bytes.
+struct At(u64);
+
 struct End {
     last: u64,
-    torn: Option<u64>,
+    /// Where the frames end, if something follows them that is none.
+    torn: Option<At>,
 }
 
-/// How far the newest segment can be read. The rest is moved aside.
-fn end_of(newest: &Found, directory: &Path) -> Result<End, SpoolError> {
+/// How far the newest segment can be read.
+fn end_of(newest: &Found) -> Result<End, SpoolError> {
     let failed = |fault| SpoolError::Segment { path: newest.path.clone(), fault };
     let file = File::open(&newest.path).map_err(io_error(&newest.path))?;
     let mut reader = Reader::open(file).map_err(failed)?;
@@ -189,12 +190,7 @@ fn end_of(newest: &Found, directory: &Path) -> Result<End, SpoolError> {
             Err(fault @ (Fault::Header(_) | Fault::Io(_))) => return Err(failed(fault)),
         }
     };
-    let (last, at) = (reader.next_sequence() - 1, reader.at());
-    let torn = match fault {
-        None => None,
-        Some(_) => Some(set_aside(newest, at, directory).map_err(io_error(&newest.path))?),
-    };
-    Ok(End { last, torn })
+    Ok(End { last: reader.next_sequence() - 1, torn: fault.map(|_| At(reader.at())) })
 }
 
 /// Keep what follows `at` under `damaged/`, and cut it from the segment. Returns how many bytes that is.

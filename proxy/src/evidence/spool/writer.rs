@@ -17,9 +17,10 @@ use super::segment;
 use super::shelf::Shelf;
 use super::syncer::{Syncer, Task};
 use super::unclosed::Run;
-use crate::evidence::encode::{Encoded, SequenceAttribute};
+use crate::evidence::encode::{self, Encoded};
 use crate::evidence::first_seen::{Journal, Pair};
 use crate::evidence::queue::{Durability, Entry, Item, Queue, Queued, Slot};
+use crate::evidence::recent::Recent;
 use crate::evidence::record::Gap;
 use crate::evidence::room::Room;
 use crate::evidence::stdout::Lines;
@@ -47,6 +48,7 @@ struct Group {
 pub(super) struct Parts {
     pub queue: Arc<Queue>,
     pub metrics: Arc<Metrics>,
+    pub recent: Arc<Recent>,
     pub limits: Limits,
     pub disk: Disk,
     pub ledger: Ledger,
@@ -69,6 +71,7 @@ pub(super) struct Parts {
 struct Writer {
     queue: Arc<Queue>,
     metrics: Arc<Metrics>,
+    recent: Arc<Recent>,
     limits: Limits,
     disk: Disk,
     ledger: Ledger,
@@ -80,6 +83,8 @@ struct Writer {
     group: Group,
     /// Buffers of records that are in the group, to be used again.
     buffers: Vec<Vec<u8>>,
+    /// The attribute of the record's number.
+    number: Vec<u8>,
     run: Run,
     synced_at: Instant,
     tended_at: Instant,
@@ -88,12 +93,27 @@ struct Writer {
 
 /// Start the thread. It ends when the queue is stopped and everything stands, or cannot.
 pub(super) fn start(parts: Parts) -> io::Result<()> {
-    let Parts { queue, metrics, limits, disk, ledger, shelf, lines, journal, written, gap, unclosed, run, lock } =
-        parts;
+    let Parts {
+        queue,
+        metrics,
+        recent,
+        limits,
+        disk,
+        ledger,
+        shelf,
+        lines,
+        journal,
+        written,
+        gap,
+        unclosed,
+        run,
+        lock,
+    } = parts;
     let now = Instant::now();
     let mut writer = Writer {
         queue,
         metrics,
+        recent,
         limits,
         disk,
         ledger,
@@ -104,6 +124,7 @@ pub(super) fn start(parts: Parts) -> io::Result<()> {
         syncer: Syncer::start()?,
         group: Group::default(),
         buffers: Vec::new(),
+        number: Vec::with_capacity(64),
         synced_at: now,
         tended_at: now,
         run,
@@ -169,9 +190,9 @@ impl Writer {
     fn put(&mut self, sequence: u64, item: Item, encoded: Encoded, room: Option<Room>) {
         // The queue numbers, the log counts: the two are one.
         debug_assert_eq!(sequence, self.ledger.next());
-        let attribute = SequenceAttribute::of(sequence);
+        encode::sequence(sequence, &mut self.number);
         let (before, after) = encoded.pieces();
-        let pieces = [before, attribute.bytes(), after];
+        let pieces = [before, &self.number, after];
         segment::write_frame(&pieces, &mut self.group.frames);
         self.ledger.append(&pieces);
         self.group.last = sequence;
@@ -263,6 +284,7 @@ impl Writer {
                 let _ = lines.send((item, room));
             }
         }
+        self.recent.trim();
         self.written.send_replace(self.group.last);
         if let Err(error) = self.journal.add(&mut self.group.firsts) {
             self.ledger.complain(&error);
@@ -314,6 +336,7 @@ impl Writer {
         }
         let wanted = self.queue.space().wanted();
         for gap in self.shelf.tend(wanted, |last| self.ledger.cover(last)) {
+            self.metrics.evidence_dropped.increment(gap.records());
             let record = self.ledger.gap(gap);
             self.queue.push_own(Item::Gap(record));
         }

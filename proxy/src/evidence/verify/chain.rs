@@ -133,12 +133,7 @@ impl Chain {
 
     /// Check the record that stands where the one of this number should.
     pub fn take(&mut self, sequence: u64, content: Content<'_>, place: &Place) -> Result<(), Broken> {
-        if self.next.is_none() {
-            self.begin(sequence);
-            if let Err(what) = self.met(sequence - 1) {
-                return Err(Broken { sequence, uid: None, file: place.file.clone(), at: place.at, what });
-            }
-        }
+        self.begin(sequence, place)?;
         let expected = self.next.unwrap_or(sequence);
         let broken = |uid: Option<String>, what: String| {
             Err(Broken { sequence: expected, uid, file: place.file.clone(), at: place.at, what })
@@ -188,8 +183,11 @@ impl Chain {
         }
     }
 
-    /// The first record: whether the tree before it is known.
-    fn begin(&mut self, first: u64) {
+    /// Records begin with this one, if none has begun them yet: whether the tree before it is known, and is what was signed.
+    pub fn begin(&mut self, first: u64, place: &Place) -> Result<(), Broken> {
+        if self.next.is_some() {
+            return Ok(());
+        }
         self.report.before = first - 1;
         self.tree =
             if first == 1 { Some(Tree::new()) } else { self.files.as_mut().and_then(|f| f.tree(first - 1).ok()?) };
@@ -198,8 +196,9 @@ impl Chain {
                 format!("records begin with {first}, and no tiles tell what came before: give the log's directory");
             self.report.unproved = Some(what);
         }
-        self.report.first = Some(first);
         self.next = Some(first);
+        let broken = |what| Broken { sequence: first, uid: None, file: place.file.clone(), at: place.at, what };
+        self.met(first - 1).map_err(broken)
     }
 
     /// A record once more: a segment that was written anew, or a batch that a collector got twice.
@@ -255,6 +254,7 @@ impl Chain {
         }
         self.recent.push_back(leaf);
         self.report.records += 1;
+        self.report.first.get_or_insert(sequence);
         self.report.last = Some(sequence);
         self.next = Some(sequence + 1);
         match record {
@@ -300,7 +300,7 @@ impl Chain {
     /// Nothing comes any more.
     pub fn end(mut self, outcome: Result<(), Broken>) -> Report {
         self.report.broken = outcome.err();
-        let Some(last) = self.report.last else { return self.report };
+        let last = self.next.unwrap_or(1) - 1;
         self.report.unsigned = last.saturating_sub(self.reach).min(self.report.records);
         if let (None, Some(Signed { checkpoint, what })) = (&self.report.broken, self.signed.first()) {
             match self.extent {

@@ -75,6 +75,9 @@ fn one(
         return Ok(Err(broken(segment.first, 0, what)));
     }
     chain.report().files += 1;
+    if let Err(broken) = chain.begin(segment.first, &place(0)) {
+        return Ok(Err(broken));
+    }
     // Records are on the disk before their tiles are: what a tile knew before a read, that read finds.
     let mut known = false;
     loop {

@@ -16,6 +16,10 @@ mod crash;
 
 mod disk;
 
+mod full;
+
+mod torn;
+
 use gatepass_tests::Spool;
 use serde_json::{Value, json};
 
