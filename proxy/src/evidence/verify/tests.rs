@@ -364,6 +364,10 @@ fn what_retention_removed_or_erasure_took_leaves_the_rest_provable() {
     let report = spool.verify(&spool.directory);
     assert_eq!((&report.broken, &report.unproved), (&None, &None));
     assert_eq!((report.before, report.erased, report.records, report.first), (150, 1, 450, Some(151)));
+    let erased = proof::Proof::make(&spool.directory, &proof::Which::Sequence(308), None).unwrap_err();
+    assert!(erased.to_string().contains("record 308 was erased"), "{erased}");
+    let beside = proof::Proof::make(&spool.directory, &proof::Which::Sequence(309), None).unwrap();
+    assert!(beside.check(&Files::of(&spool.directory).key().unwrap().unwrap(), None).is_ok(), "its neighbour can be");
     frames[7].clear();
     segment::write_erased(&[1; 32], &mut frames[7]);
     spool.write(2, &frames);

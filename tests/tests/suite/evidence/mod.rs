@@ -20,6 +20,8 @@ mod full;
 
 mod torn;
 
+mod prove;
+
 use gatepass_tests::Spool;
 use serde_json::{Value, json};
 
