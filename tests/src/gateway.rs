@@ -260,6 +260,25 @@ impl Gateway {
     pub fn path(&self) -> &Path {
         self.setup.scratch.path()
     }
+
+    /// The directory of its spool, unless the configuration says otherwise.
+    pub fn spool(&self) -> PathBuf {
+        self.path().join("gatepass-data/evidence")
+    }
+
+    /// What `gatepass evidence` says about its spool, which it may be writing to.
+    pub fn evidence(&self, arguments: &[&str]) -> String {
+        let mut command = Command::new(binary());
+        let output = command.arg("evidence").args(arguments).current_dir(self.path()).output().unwrap();
+        let (out, err) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success(), "evidence {arguments:?}: {}\n{out}{err}", output.status);
+        out
+    }
+
+    /// Every record in its spool.
+    pub fn exported(&self) -> Vec<Value> {
+        self.evidence(&["export"]).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
 }
 
 impl Drop for Gateway {

@@ -98,24 +98,18 @@ pub(in crate::evidence) fn open(directory: &Path, author: &Author) -> Result<Rec
     let lock = lock(directory)?;
     let store = Store::open(directory, &author.gateway)?;
     let mut found = list(&segments).map_err(io_error(&segments))?;
-    let mut gap = None;
-    let size = match found.last() {
-        None => 0,
-        Some(newest) => {
-            let end = end_of(newest, directory)?;
-            gap = end.torn.map(|bytes| Gap { cause: GapCause::Torn, first: None, last: None, bytes: Some(bytes) });
-            if let (Some(newest), Some(torn)) = (found.last_mut(), end.torn) {
-                newest.bytes = newest.bytes.saturating_sub(torn);
-            }
-            end.last
-        }
-    };
-    let run = Run::of(directory);
-    let unclosed = unclosed::since(&segments, run.first().map_err(io_error(directory))?);
-    let signed = store.published()?.map_or(0, |checkpoint| checkpoint.size());
+    let end = found.last().map(end_of).transpose()?.unwrap_or(End { last: 0, torn_at: None });
+    let (size, signed) = (end.last, store.published()?.map_or(0, |checkpoint| checkpoint.size()));
     if size < signed {
         return Err(SpoolError::Short { path: directory.to_owned(), found: size, signed });
     }
+    // Only now: what is not gone on with is evidence, and stays as it was found.
+    let gap = match found.last_mut() {
+        Some(newest) => seal(newest, &end, directory).map_err(io_error(&newest.path))?,
+        None => None,
+    };
+    let run = Run::of(directory);
+    let unclosed = unclosed::since(&segments, run.first().map_err(io_error(directory))?);
     // A segment in which nothing was written is begun again under the same name.
     found.retain(|segment| segment.first <= size);
     let tree = store.restore(size, |first| leaves(&found, first))?;
@@ -170,30 +164,37 @@ fn list(segments: &Path) -> io::Result<Vec<Found>> {
     Ok(found)
 }
 
+/// How far the newest segment can be read.
 struct End {
     last: u64,
-    torn: Option<u64>,
+    /// Where it goes on with something that is no frame.
+    torn_at: Option<u64>,
 }
 
-/// How far the newest segment can be read. The rest is moved aside.
-fn end_of(newest: &Found, directory: &Path) -> Result<End, SpoolError> {
+fn end_of(newest: &Found) -> Result<End, SpoolError> {
     let failed = |fault| SpoolError::Segment { path: newest.path.clone(), fault };
     let file = File::open(&newest.path).map_err(io_error(&newest.path))?;
     let mut reader = Reader::open(file).map_err(failed)?;
-    let fault = loop {
+    let torn = loop {
         match reader.next() {
             Ok(Some(_)) => {}
-            Ok(None) => break None,
-            Err(fault @ (Fault::Torn { .. } | Fault::Damaged { .. })) => break Some(fault),
+            Ok(None) => break false,
+            Err(Fault::Torn { .. } | Fault::Damaged { .. }) => break true,
             Err(fault @ (Fault::Header(_) | Fault::Io(_))) => return Err(failed(fault)),
         }
     };
-    let (last, at) = (reader.next_sequence() - 1, reader.at());
-    let torn = match fault {
-        None => None,
-        Some(_) => Some(set_aside(newest, at, directory).map_err(io_error(&newest.path))?),
+    Ok(End { last: reader.next_sequence() - 1, torn_at: torn.then(|| reader.at()) })
+}
+
+/// Bring the newest segment to the disk as far as it is whole, as its writer would have before it began the next one.
+/// What else is in it is set aside, and to be told.
+fn seal(newest: &mut Found, end: &End, directory: &Path) -> io::Result<Option<Gap>> {
+    let Some(at) = end.torn_at else {
+        return File::open(&newest.path)?.sync_all().map(|()| None);
     };
-    Ok(End { last, torn })
+    let bytes = set_aside(newest, at, directory)?;
+    newest.bytes = at;
+    Ok(Some(Gap { cause: GapCause::Torn, first: None, last: None, bytes: Some(bytes) }))
 }
 
 /// Keep what follows `at` under `damaged/`, and cut it from the segment. Returns how many bytes that is.
@@ -204,10 +205,15 @@ fn set_aside(segment: &Found, at: u64, directory: &Path) -> io::Result<u64> {
     file.seek(io::SeekFrom::Start(at))?;
     let mut rest = Vec::new();
     file.read_to_end(&mut rest)?;
-    let name = format!("{:020}.{at}", segment.first);
+    // The segment may be torn here again, or be this one's successor of the same name: only the same bytes share a name.
+    let name = format!("{:020}.{at}.{:08x}", segment.first, crc32c::crc32c(&rest));
     let mut aside = File::create(damaged.join(name))?;
     aside.write_all(&rest)?;
     aside.sync_all()?;
+    // Its name too is on the disk before the bytes go from where they were.
+    for folder in [&*damaged, directory] {
+        File::open(folder)?.sync_all()?;
+    }
     file.set_len(at)?;
     file.sync_all()?;
     Ok(rest.len() as u64)

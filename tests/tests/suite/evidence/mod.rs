@@ -14,6 +14,10 @@ mod live;
 
 mod crash;
 
+mod torn;
+
+mod refused;
+
 mod disk;
 
 use gatepass_tests::Spool;
