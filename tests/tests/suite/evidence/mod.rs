@@ -18,6 +18,8 @@ mod torn;
 
 mod refused;
 
+mod before;
+
 mod disk;
 
 use gatepass_tests::Spool;
