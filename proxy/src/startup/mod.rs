@@ -7,6 +7,8 @@ mod names;
 
 mod records;
 
+mod renewal;
+
 pub mod sinks;
 
 mod who;
@@ -28,6 +30,7 @@ use gatepass_policy::address::Floor;
 use gatepass_policy::diagnostic::Diagnostic;
 use gatepass_policy::source::SourceFile;
 use names::{find_servers, resolver_settings};
+pub use renewal::Renewal;
 use tokio::sync::Semaphore;
 use who::registry;
 
@@ -133,10 +136,17 @@ impl Startup {
         };
         let metrics = Metrics::exported(telemetry.as_ref().and_then(Telemetry::meter));
         let metrics = Arc::new(metrics.map_err(|error| format!("error: metrics: {error}"))?);
+        let seen = renewal::seen(&config.evidence, limits.otlp_timeout).unwrap_or_default();
         let settings = records::settings(&config, room, name, clock.clone()).map_err(|problem| problems.push(problem));
         let floor = floor(&config.floor, services).map_err(|problem| problems.push(problem));
         let (Ok(resolver), Ok(settings), Ok(floor), true) = (resolver, settings, floor, problems.is_empty()) else {
             return Err(problems.join("\n"));
+        };
+        let collector = match (&config.evidence.otlp, settings.collector()) {
+            (Some(otlp), Some(client)) => {
+                Some(Renewal::new(client, otlp.clone(), limits.otlp_timeout, seen.unwrap_or_default()).into())
+            }
+            (_, _) => None,
         };
         // Last, and only where something is to run: the spool belongs to one gateway at a time.
         let evidence = match purpose {
@@ -152,6 +162,7 @@ impl Startup {
             clock,
             policy: Arc::new(policy),
             evidence,
+            collector,
             resolver,
             floor: ArcSwap::from_pointee(floor),
             identity: registry(&config.identity),

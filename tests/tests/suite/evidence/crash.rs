@@ -116,7 +116,7 @@ fn torment(
     let mut collector = Collector::start(place);
     while told.records.load(Ordering::Relaxed) < wanted || kills < KILLS || outages < OUTAGES {
         std::thread::sleep(Duration::from_millis(20 + random(&mut dice) % 400));
-        if random(&mut dice) % 4 == 0 {
+        if random(&mut dice).is_multiple_of(4) {
             arrived.extend(uids(&collector.kill()));
             collector = Collector::start(place);
             outages += 1;
