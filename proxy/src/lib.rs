@@ -61,6 +61,8 @@ pub mod evidence;
 
 pub mod metrics;
 
+pub mod telemetry;
+
 pub mod admin;
 
 pub mod cli;

@@ -75,11 +75,14 @@ fn ages(shared: &Shared) {
     }
 }
 
-/// Close upstream connections that waited too long. Never returns.
+/// Close upstream connections that waited too long, and bring the gauges up to date for those who get them without asking.
+/// Never returns.
 pub async fn sweep(shared: Arc<Shared>) {
     let mut tick = tokio::time::interval(SWEEP_EVERY);
     loop {
         tick.tick().await;
         shared.pool.sweep();
+        shared.evidence.observe();
+        ages(&shared);
     }
 }

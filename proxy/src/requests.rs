@@ -198,6 +198,7 @@ pub fn intent(head: &RequestHead, protocol: Protocol) -> Intent {
         protocol,
         credentials: head.proxy_authorization().map(<[u8]>::to_vec),
         declared: head.data_class().map(<[u8]>::to_vec),
+        traceparent: head.traceparent().map(<[u8]>::to_vec),
         request: head.facts(),
     }
 }

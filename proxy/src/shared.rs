@@ -15,6 +15,7 @@ use crate::live::Live;
 use crate::metrics::Metrics;
 use crate::policy_store::PolicyStore;
 use crate::resolver::Resolver;
+use crate::telemetry::{Telemetry, Tracing};
 use crate::{client_hello, dial, forward, http1, tunnel};
 
 /// What every connection shares.
@@ -33,6 +34,10 @@ pub struct Shared {
     pub identity: Registry,
     /// Metrics.
     pub metrics: Arc<Metrics>,
+    /// Traces of requests, if there are any.
+    pub tracing: Option<Tracing>,
+    /// What exports metrics and traces, if anything does.
+    pub telemetry: Option<Telemetry>,
     /// Idle upstream connections of plain HTTP.
     pub pool: Pool,
     /// Buffers and pipes of tunnels.

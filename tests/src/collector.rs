@@ -65,6 +65,19 @@ impl Collector {
         Collector::with(place, &["--debug-log", "logs", "--debug-log-verbosity", "detailed"])
     }
 
+    /// As [`Collector::start`], but it prints metrics and traces.
+    pub fn of_telemetry(place: &Place) -> Collector {
+        Collector::with(
+            place,
+            &["--debug-log", "metrics", "--debug-log", "traces", "--debug-log-verbosity", "detailed"],
+        )
+    }
+
+    /// Everything printed so far.
+    pub fn told(&self) -> String {
+        text(&self.scratch.path().join("out"))
+    }
+
     /// As [`Collector::start`], but it prints nothing: for measurements.
     pub fn quiet(place: &Place) -> Collector {
         Collector::with(place, &[])

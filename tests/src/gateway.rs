@@ -32,6 +32,7 @@ pub struct Setup {
     pub ca: Ca,
     listeners: Vec<String>,
     sections: Vec<String>,
+    environment: Vec<(String, String)>,
 }
 
 impl Setup {
@@ -43,6 +44,7 @@ impl Setup {
             ca: Ca::root("test authority", hour()).unwrap(),
             listeners: vec!["{name: plain, bind: \"127.0.0.1:0\", protocol: http}".to_owned()],
             sections: Vec::new(),
+            environment: Vec::new(),
         }
     }
 
@@ -66,6 +68,13 @@ impl Setup {
     #[must_use]
     pub fn section(mut self, text: &str) -> Setup {
         self.sections.push(text.to_owned());
+        self
+    }
+
+    /// Another variable of its environment.
+    #[must_use]
+    pub fn environment(mut self, name: &str, value: &str) -> Setup {
+        self.environment.push((name.to_owned(), value.to_owned()));
         self
     }
 
@@ -144,6 +153,7 @@ impl Gateway {
         let mut child = Command::new(binary())
             .args(["serve", "--config"])
             .arg(&config)
+            .envs(setup.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -46,6 +46,8 @@ pub(super) fn request(head: &RequestHead, pseudonym: &str, out: &mut Vec<u8>) {
         | Kind::Upgrade
         | Kind::DataClass
         | Kind::ForwardedClientCert
+        | Kind::TraceParent
+        | Kind::TraceState
         | Kind::Gatepass => None,
         Kind::Via | Kind::MaxForwards | Kind::Authorization | Kind::Cookie | Kind::SetCookie | Kind::Other => {
             Some(Value::Same)
@@ -81,6 +83,8 @@ pub(super) fn response(head: &ResponseHead, body: Framing, then: Connection, pse
         | Kind::Upgrade
         | Kind::DataClass
         | Kind::ForwardedClientCert
+        | Kind::TraceParent
+        | Kind::TraceState
         | Kind::Gatepass => None,
         Kind::Host
         | Kind::Expect

@@ -55,6 +55,8 @@ kinds! {
     Cookie "cookie";
     SetCookie "set-cookie";
     DataClass "gatepass-data-class";
+    TraceParent "traceparent";
+    TraceState "tracestate";
     ForwardedClientCert "x-forwarded-client-cert";
 }
 

@@ -65,6 +65,12 @@ impl RequestHead {
         self.fields.of(Kind::DataClass).next()
     }
 
+    /// The trace that the client belongs to: the raw value of `traceparent`, where there is one and no more.
+    pub fn traceparent(&self) -> Option<&[u8]> {
+        let mut values = self.fields.of(Kind::TraceParent);
+        values.next().filter(|_| values.next().is_none())
+    }
+
     /// Whether a second attempt does no more than one (RFC 9110 section 9.2.2), by the method alone.
     pub fn is_idempotent(&self) -> bool {
         matches!(self.method(), "GET" | "HEAD" | "OPTIONS" | "PUT" | "DELETE")

@@ -8,6 +8,7 @@ use gatepass_policy::facts::{Facts, Protocol, Tls};
 use gatepass_policy::identity::{Identity, Method};
 use gatepass_policy::schema::Stage;
 use jiff::Timestamp;
+use opentelemetry::trace::SpanKind;
 
 use super::early::unrecorded;
 use super::{Connected, Intent, NameFault, Refused};
@@ -19,6 +20,7 @@ use crate::refusal::Refusal;
 use crate::reserved;
 use crate::resolver::ResolveError;
 use crate::shared::Shared;
+use crate::telemetry::RequestSpan;
 
 /// How many near misses a refusal tells of.
 pub const NEAREST: usize = 3;
@@ -31,6 +33,8 @@ pub(super) struct Attempt<'a> {
     pub(super) facts: Facts,
     shown: Credentials,
     pub(super) timings: Timings,
+    /// Where the request is traced.
+    span: Option<RequestSpan>,
 }
 
 /// The reserved host is answered before there is an attempt; in any other way it is asked for, it is no destination.
@@ -68,6 +72,8 @@ impl<'a> Attempt<'a> {
         if intent.destination.host.name() == Some(reserved::HOST) {
             fault.get_or_insert((Reason::InvalidRequest, OF_OURS.to_owned(), None));
         }
+        let method = intent.request.as_ref().map_or("CONNECT", |request| request.method.as_str());
+        let span = shared.tracing.as_ref().and_then(|tracing| tracing.begin(method, intent.traceparent.as_deref()));
         let facts = Facts {
             now,
             source: Some(peer.address),
@@ -84,7 +90,7 @@ impl<'a> Attempt<'a> {
             tls: (intent.protocol == Protocol::Http).then_some(Tls::Absent),
         };
         let shown = if intent.credentials.is_some() { Credentials::Shown } else { Credentials::None };
-        (Attempt { shared, snapshot, reservation, facts, shown, timings: Timings::default() }, fault)
+        (Attempt { shared, snapshot, reservation, facts, shown, timings: Timings::default(), span }, fault)
     }
 
     pub(super) fn decide(&mut self) -> Verdict {
@@ -92,6 +98,7 @@ impl<'a> Attempt<'a> {
         let verdict = self.snapshot.set.decide(&self.facts);
         let took = started.elapsed();
         self.timings.decide_us = Some(self.timings.decide_us.unwrap_or(0) + micros(took));
+        self.traced("decide", SpanKind::Internal, took);
         verdict
     }
 
@@ -101,22 +108,38 @@ impl<'a> Attempt<'a> {
         if self.facts.destination.host.name().is_some() {
             let took = started.elapsed();
             self.timings.dns_us = Some(micros(took));
+            self.traced("dns", SpanKind::Client, took);
         }
         self.facts.resolved = Some(resolved?);
         Ok(())
+    }
+
+    /// Note a part of the way, where it is traced.
+    pub(super) fn traced(&self, name: &'static str, kind: SpanKind, took: Duration) {
+        if let Some(span) = &self.span {
+            span.ended(name, kind, took);
+        }
     }
 
     /// Record the permitting decision. Its admission is the proof that bytes may flow.
     pub(super) async fn admit(self, decision: &Decision, at: Connected) -> Result<Admission, Refusal> {
         let record = DecisionRecord::decided(&self.facts, decision, &[], self.snapshot.reference.clone())
             .with_dialled(at.endpoint.address(), at.local)
+            .with_trace(self.span.as_ref().map(RequestSpan::trace))
             .with_timings(self.timings);
+        let record = Arc::new(record);
+        let (span, told) = (self.span, self.shared.tracing.as_ref().map(|_| Arc::clone(&record)));
         let demanded = match decision.keeping {
             Keeping::AsConfigured => Durability::Interval,
             Keeping::Synced => Durability::Synced,
         };
-        match self.reservation.admit(Arc::new(record), demanded).await {
-            Ok(admission) => Ok(admission),
+        match self.reservation.admit(record, demanded).await {
+            Ok(admission) => {
+                if let (Some(span), Some(record)) = (span, told) {
+                    span.verdict(&record);
+                }
+                Ok(admission)
+            }
             Err(_) => {
                 let policy = self.snapshot.reference.clone();
                 let record = DecisionRecord::refused(&self.facts, Reason::EvidenceUnavailable, "", policy);
@@ -167,7 +190,11 @@ impl<'a> Attempt<'a> {
     }
 
     fn conclude(self, record: DecisionRecord) -> Refusal {
-        let record = self.reservation.refuse(record.with_timings(self.timings));
+        let record = record.with_trace(self.span.as_ref().map(RequestSpan::trace)).with_timings(self.timings);
+        let record = self.reservation.refuse(record);
+        if let Some(span) = self.span {
+            span.verdict(&record);
+        }
         Refusal { record, status: None }
     }
 

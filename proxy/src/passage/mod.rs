@@ -17,6 +17,7 @@ use gatepass_policy::decision::{Decision, Reason, Verdict};
 use gatepass_policy::facts::{HttpRequest, Protocol, Tls};
 use gatepass_policy::host::Authority;
 use gatepass_policy::schema::Attribute;
+use opentelemetry::trace::SpanKind;
 use tokio::net::TcpStream;
 use uuid::Uuid;
 
@@ -38,6 +39,8 @@ pub struct Intent {
     pub credentials: Option<Vec<u8>>,
     /// The value of `Gatepass-Data-Class`, if there was one.
     pub declared: Option<Vec<u8>>,
+    /// The value of `traceparent`, if there was one.
+    pub traceparent: Option<Vec<u8>>,
     /// The head, on plain HTTP.
     pub request: Option<HttpRequest>,
 }
@@ -118,6 +121,7 @@ impl<'a> Clearance<'a> {
     async fn connect(&mut self) -> Result<(TcpStream, Connected), DialError> {
         let shared = self.attempt.shared;
         let dialled = dial::dial(&self.endpoints, &shared.dial, None).await?;
+        self.attempt.traced("connect", SpanKind::Client, dialled.took);
         self.attempt.timings.dial_us = Some(micros(dialled.took));
         Ok((dialled.stream, Connected { endpoint: dialled.endpoint, local: dialled.local }))
     }

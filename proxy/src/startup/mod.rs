@@ -40,6 +40,7 @@ use crate::peer::Origin;
 use crate::policy_store::{PolicyStore, Source};
 use crate::resolver::Resolver;
 use crate::shared::Shared;
+use crate::telemetry::Telemetry;
 use crate::{client_hello, tunnel};
 
 /// What a gateway is started from.
@@ -126,8 +127,12 @@ impl Startup {
         };
         let room = limits.max_connections.unwrap_or_else(|| connections_within(file_limit()));
         let spare = bounds::Spare::of(file_limit(), room);
-        let metrics = Metrics::new().map_err(|error| format!("error: metrics: {error}"))?;
-        let metrics = Arc::new(metrics);
+        let telemetry = match (purpose, &config.telemetry) {
+            (Purpose::Serve, Some(telemetry)) => Some(Telemetry::start(&sinks::telemetry(telemetry, &name)?)?),
+            (Purpose::Check, _) | (_, None) => None,
+        };
+        let metrics = Metrics::exported(telemetry.as_ref().and_then(Telemetry::meter));
+        let metrics = Arc::new(metrics.map_err(|error| format!("error: metrics: {error}"))?);
         let settings = records::settings(&config, room, name, clock.clone()).map_err(|problem| problems.push(problem));
         let floor = floor(&config.floor, services).map_err(|problem| problems.push(problem));
         let (Ok(resolver), Ok(settings), Ok(floor), true) = (resolver, settings, floor, problems.is_empty()) else {
@@ -151,6 +156,8 @@ impl Startup {
             floor: ArcSwap::from_pointee(floor),
             identity: registry(&config.identity),
             metrics,
+            tracing: telemetry.as_ref().and_then(Telemetry::tracing),
+            telemetry,
             pool: Pool::new(bounds::pool(&limits, spare)),
             pools: tunnel::Pools::new(bounds::tunnel_pools(spare)),
             live: crate::live::Live::default(),

@@ -3,14 +3,17 @@
 use std::time::Duration;
 
 use gatepass_config::channel::{Channel, Tls as ConfiguredTls};
+use gatepass_config::collector::{Collector, Header};
 use gatepass_config::evidence::{Compression, Evidence, Form, Otlp, Syslog, Transport};
 use gatepass_config::limits::Limits;
+use gatepass_config::telemetry::{Metrics, Parent, Telemetry as Configured};
 use http::{HeaderName, HeaderValue};
 
 use crate::evidence::ship::otlp::{self, Client};
 use crate::evidence::ship::tls::{Own, Secure, Tls, secure};
 use crate::evidence::ship::{self, Sink};
 use crate::evidence::sinks::{ocsf, rfc5424, syslog};
+use crate::telemetry;
 
 /// Every sink that is configured. Blocks on files; nothing is connected yet.
 pub fn sinks(evidence: &Evidence, limits: &Limits) -> Result<Vec<Sink>, String> {
@@ -43,14 +46,6 @@ pub fn bounds(limits: &Limits) -> ship::Limits {
 /// A collector. Headers that stand in files are read now: at a reload this is asked again, and
 /// [`Client::reload`] given the answer.
 pub fn collector(otlp: &Otlp, timeout: Duration) -> Result<otlp::Settings, String> {
-    let mut headers = Vec::new();
-    for header in &otlp.collector.headers {
-        let value = header.read().map_err(|problems| problems.to_string())?;
-        let name = HeaderName::try_from(&header.name).map_err(|error| unusable("otlp.headers", &error))?;
-        let mut value = HeaderValue::try_from(value.expose()).map_err(|error| unusable("otlp.headers", &error))?;
-        value.set_sensitive(true);
-        headers.push((name, value));
-    }
     Ok(otlp::Settings {
         endpoint: otlp.collector.endpoint.value.to_string(),
         protocol: match otlp.collector.transport {
@@ -61,12 +56,50 @@ pub fn collector(otlp: &Otlp, timeout: Duration) -> Result<otlp::Settings, Strin
             Compression::Gzip => otlp::Compression::Gzip,
             Compression::None => otlp::Compression::None,
         },
-        headers,
+        headers: headers(&otlp.collector)?,
         tls: match &otlp.collector.channel {
             Channel::Clear => None,
             Channel::Tls(tls) => Some(files(tls)),
         },
         timeout,
+    })
+}
+
+/// What a collector is shown, as it is now.
+fn headers(collector: &Collector) -> Result<Vec<(HeaderName, HeaderValue)>, String> {
+    let read = |header: &Header| {
+        let value = header.read().map_err(|problems| problems.to_string())?;
+        let name = HeaderName::try_from(&header.name).map_err(|error| unusable("otlp.headers", &error))?;
+        let mut value = HeaderValue::try_from(value.expose()).map_err(|error| unusable("otlp.headers", &error))?;
+        value.set_sensitive(true);
+        Ok((name, value))
+    };
+    collector.headers.iter().map(read).collect()
+}
+
+/// Where the gateway's own metrics and traces go.
+pub fn telemetry(configured: &Configured, gateway: &str) -> Result<telemetry::Settings, String> {
+    let collector = &configured.otlp;
+    Ok(telemetry::Settings {
+        endpoint: collector.endpoint.value.to_string(),
+        headers: headers(collector)?,
+        tls: match &collector.channel {
+            Channel::Clear => None,
+            Channel::Tls(tls) => {
+                let Tls { ca, own, server_name } = files(tls);
+                Some(telemetry::Tls { ca, own: own.map(|own| (own.certificate, own.key)), server_name })
+            }
+        },
+        metrics: match configured.metrics {
+            Metrics::Every(interval) => Some(interval),
+            Metrics::None => None,
+        },
+        sample: configured.traces.sample.ratio(),
+        parent: match configured.traces.parent {
+            Parent::Follow => telemetry::Parent::Follow,
+            Parent::Ignore => telemetry::Parent::Ignore,
+        },
+        gateway: gateway.to_owned(),
     })
 }
 

@@ -47,6 +47,8 @@ mod shutdown;
 
 mod startup;
 
+mod telemetry;
+
 mod tidy;
 
 mod tunnels;

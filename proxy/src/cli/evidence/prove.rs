@@ -1,17 +1,17 @@
 //! `gatepass evidence prove` and `check-proof`: one record for an auditor, who needs nothing but a public key.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::{Value, json};
 
 use super::from::DIRECTORY;
 use super::say::{failed, say};
-use super::verify::key;
+use super::verify::{checkpoint, key};
 use crate::cli::Exit;
 use crate::cli::style::Paint;
 use crate::evidence::line;
-use crate::evidence::log::{Checkpoint, Files};
+use crate::evidence::log::Files;
 use crate::evidence::otlp::decode;
 use crate::evidence::stdout::Colour;
 use crate::evidence::verify::proof::{Proof, Proved, Which};
@@ -84,11 +84,6 @@ fn make(arguments: &Arguments) -> Result<String, String> {
     };
     let proof = Proof::make(&arguments.directory, &which, since.as_ref()).map_err(|error| error.to_string())?;
     Ok(proof.to_text(&remark(proof.record())))
-}
-
-fn checkpoint(path: &Path, key: &crate::evidence::log::VerifyingKey) -> Result<Checkpoint, String> {
-    let note = std::fs::read_to_string(path).map_err(|error| format!("`{}`: {error}", path.display()))?;
-    Checkpoint::verify(&note, key).map_err(|error| format!("`{}`: {error}", path.display()))
 }
 
 fn remark(record: &[u8]) -> String {

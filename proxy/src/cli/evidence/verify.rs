@@ -8,7 +8,7 @@ use super::from::DIRECTORY;
 use super::say::{Progress, failed, say};
 use crate::cli::Exit;
 use crate::cli::style::Paint;
-use crate::evidence::log::VerifyingKey;
+use crate::evidence::log::{Checkpoint, Files, VerifyingKey};
 use crate::evidence::verify::{self, Report, Wanted};
 
 #[derive(Debug, Args)]
@@ -22,6 +22,12 @@ pub struct Arguments {
     /// The directory of the log's tiles and checkpoint, where PATH is not that directory.
     #[arg(long, value_name = "DIR")]
     log: Option<PathBuf>,
+    /// A checkpoint of this log that was kept from before: the records must begin with what it signs.
+    #[arg(long, value_name = "FILE")]
+    trusted: Option<PathBuf>,
+    /// Whose records are meant, in a file with those of several gateways; may be repeated.
+    #[arg(long = "gateway", value_name = "NAME")]
+    gateways: Vec<String>,
     /// The report as JSON.
     #[arg(long)]
     json: bool,
@@ -32,8 +38,13 @@ pub fn run(arguments: &Arguments) -> Exit {
         Ok(key) => key,
         Err(problem) => return failed(&problem),
     };
-    let trusted = key.is_some();
-    let wanted = Wanted { path: arguments.path.clone(), log: arguments.log.clone(), key };
+    let from_outside = key.is_some();
+    let trusted = match arguments.trusted.as_deref().map(|path| trusted(arguments, key.as_ref(), path)).transpose() {
+        Ok(trusted) => trusted,
+        Err(problem) => return failed(&problem),
+    };
+    let (path, log, gateways) = (arguments.path.clone(), arguments.log.clone(), arguments.gateways.clone());
+    let wanted = Wanted { path, log, key, trusted, gateways };
     let mut progress = Progress::new(verify::size(&arguments.path));
     let outcome = verify::verify(&wanted, &mut |read| progress.at(read));
     progress.end();
@@ -54,7 +65,7 @@ pub fn run(arguments: &Arguments) -> Exit {
     };
     let text = match arguments.json {
         true => serde_json::to_string(&report).map(|json| json + "\n").unwrap_or_default(),
-        false => told(&report, trusted, Paint::stdout()),
+        false => told(&report, from_outside, Paint::stdout()),
     };
     say(&text).map_or_else(|exit| exit, |()| exit)
 }
@@ -66,7 +77,22 @@ pub(super) fn key(text: &str) -> Result<VerifyingKey, String> {
     VerifyingKey::parse(&read).ok_or_else(|| format!("`{text}` is no public key of a log, such as `log.pub` holds"))
 }
 
-fn told(report: &Report, trusted: bool, paint: Paint) -> String {
+fn trusted(arguments: &Arguments, key: Option<&VerifyingKey>, path: &Path) -> Result<Checkpoint, String> {
+    let beside = Files::of(arguments.log.as_deref().unwrap_or(&arguments.path)).key();
+    let key = match key {
+        Some(key) => key.clone(),
+        None => beside.map_err(|error| error.to_string())?.ok_or_else(|| verify::Failure::NoKey.to_string())?,
+    };
+    checkpoint(path, &key)
+}
+
+/// A checkpoint from a file.
+pub(super) fn checkpoint(path: &Path, key: &VerifyingKey) -> Result<Checkpoint, String> {
+    let note = std::fs::read_to_string(path).map_err(|error| format!("`{}`: {error}", path.display()))?;
+    Checkpoint::verify(&note, key).map_err(|error| format!("`{}`: {error}", path.display()))
+}
+
+fn told(report: &Report, from_outside: bool, paint: Paint) -> String {
     let mut text = String::new();
     let mut row = |name: &str, value: String| text.push_str(&format!("{name:<12} {value}\n"));
     row("log", report.log.clone());
@@ -78,11 +104,15 @@ fn told(report: &Report, trusted: bool, paint: Paint) -> String {
     if let (Some(from), Some(to)) = (report.from, report.to) {
         row("written", format!("{from:.0} to {to:.0}"));
     }
+    row("files", report.files.to_string());
     row("signed", format!("the first {} records; {} checkpoints among these hold", report.signed, report.checkpoints));
     let more = [
         ("removed", report.before, "records before the first are not here: retention, or not exported"),
         ("erased", report.erased, "records were erased; their hashes hold"),
         ("repeated", report.repeated, "records stand more than once, unchanged"),
+        ("unsigned", report.unsigned, "newest records are not signed yet: a gateway that runs does so within a second"),
+        ("after", report.after, "records that the log signs come after the last one here"),
+        ("others", report.others, "records of other gateways were passed over"),
         ("gaps", report.gaps, "records tell of others that are missing"),
         (
             "unfinished",
@@ -101,10 +131,12 @@ fn told(report: &Report, trusted: bool, paint: Paint) -> String {
         row("", format!("in {} at {}", broken.file, broken.at));
     } else if let Some(why) = &report.unproved {
         row("unproved", paint.bad(why));
+    } else if report.unsigned > 0 {
+        row("whole", paint.good("every record that is signed is the one that was written"));
     } else {
         row("whole", paint.good("every record is the one that was written"));
     }
-    if !trusted {
+    if !from_outside {
         text.push_str(
             "note: the key is the one beside the records; who altered both would not be noticed: give --key\n",
         );

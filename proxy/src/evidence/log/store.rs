@@ -1,5 +1,6 @@
 //! The log's files: the signing key, the tiles, and the last checkpoint.
 
+use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
@@ -9,6 +10,7 @@ use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use super::files::Files;
 use super::hash::{Hash, perfect_root};
 use super::note::{Checkpoint, NoteError, VerifyingKey};
 use super::tile::{self, Tile, WIDTH};
@@ -50,6 +52,18 @@ pub enum Error {
         /// What is wrong.
         error: NoteError,
     },
+    /// A file without which the log cannot be gone on with.
+    #[error(
+        "`{0}` is gone, and this log cannot be gone on with without it: put it back, or move the directory away to begin a \
+         new log"
+    )]
+    Lost(PathBuf),
+    /// Going on would be a second history under the same name.
+    #[error(
+        "records 1 to {0} are not those that the published checkpoint signs: `gatepass evidence verify` tells which was \
+         altered; move the directory away to begin a new log"
+    )]
+    Forked(u64),
     /// Leaves that the tree needs are nowhere.
     #[error("the hash of record {0} is neither in a tile nor in a segment")]
     Missing(u64),
@@ -71,8 +85,16 @@ impl Store {
     /// Open the log in this directory, or begin one with a key of its own.
     pub fn open(directory: &Path, gateway: &str) -> Result<Store, Error> {
         std::fs::create_dir_all(directory).map_err(io_error(directory))?;
-        let path = directory.join(KEY);
+        let (path, public) = (directory.join(KEY), directory.join(PUBLIC));
+        let begun = directory.join(tile::FOLDER).exists() || directory.join(CHECKPOINT).exists();
+        if begun && !public.exists() {
+            return Err(Error::Lost(public));
+        }
         if !path.exists() {
+            // The key comes before its name, so that a start which was cut short is none.
+            if public.exists() {
+                return Err(Error::Lost(path));
+            }
             write_key(&path).map_err(io_error(&path))?;
         }
         let key = read_key(&path)?;
@@ -103,13 +125,20 @@ impl Store {
         Ok(())
     }
 
-    /// Bring the full tiles of leaves before `end` to the disk, as far as they are written.
+    /// Bring the full tiles of leaves before `end` to the disk, as far as they are written. Those above can be made anew
+    /// from them.
     pub fn cover(&self, tree: &mut Tree, end: u64) -> io::Result<()> {
-        while tree.covered < end.min(tree.tiled) {
-            let path = self.directory.join(tile::path(0, tree.covered / WIDTH as u64, WIDTH));
-            File::open(path)?.sync_all()?;
-            tree.covered += WIDTH as u64;
+        let (mut covered, mut folders) = (tree.covered, BTreeSet::new());
+        while covered < end.min(tree.tiled) {
+            let path = self.directory.join(tile::path(0, covered / WIDTH as u64, WIDTH));
+            File::open(&path)?.sync_all()?;
+            let above = path.ancestors().skip(1).take_while(|above| above.starts_with(&self.directory));
+            folders.extend(above.map(Path::to_owned));
+            covered += WIDTH as u64;
         }
+        // A file whose folder is not on the disk is not on it either.
+        folders.iter().try_for_each(|folder| File::open(folder)?.sync_all())?;
+        tree.covered = covered;
         Ok(())
     }
 
@@ -140,34 +169,62 @@ impl Store {
         published(&self.directory, &self.public)
     }
 
-    /// The tree of so many leaves again. `leaves` gives leaf hashes from an index on, for those that no tile has.
+    /// The tree of so many leaves again. `kept` is the first leaf whose record is still there: tiles before it are on the
+    /// disk, those after it a loss of power may have taken in any order. `leaves` gives leaf hashes from an index on, for
+    /// those that no tile has.
+    ///
+    /// # Errors
+    /// Leaves are nowhere, or are not those that the published checkpoint signs.
     pub fn restore<I: Iterator<Item = io::Result<Hash>>>(
         &self,
         size: u64,
+        kept: u64,
         leaves: impl FnOnce(u64) -> I,
     ) -> Result<Tree, Error> {
         let width = WIDTH as u64;
-        let mut tiled = size / width * width;
-        while tiled > 0 && self.full_tile(0, tiled / width - 1)?.is_none() {
-            tiled -= width;
+        let covered = kept.min(size) / width * width;
+        let mut tiled = covered;
+        while tiled + width <= size && self.full_tile(0, tiled / width)?.is_some() {
+            tiled += width;
         }
         self.forget_beyond(size)?;
         let mut unfinished = vec![Vec::new()];
         let (mut count, mut level) = (tiled / width, 0);
         while count > 0 {
             level += 1;
+            self.mend(level, covered, count / width)?;
             let first = count / width * width;
             unfinished.push((first..count).map(|index| self.hash(level, index)).collect::<Result<_, _>>()?);
             count /= width;
         }
         let mut tree = Tree::with(tiled, unfinished);
-        (tree.tiled, tree.covered) = (tiled, 0);
+        (tree.tiled, tree.covered) = (tiled, covered);
+        let published = self.published()?;
+        if let Some(before) = published.as_ref().filter(|published| published.size() < tiled) {
+            let then = Files::of(&self.directory).tree(before.size()).map_err(io_error(&self.directory))?;
+            is_signed(&then.ok_or(Error::Missing(before.size()))?, before)?;
+        }
         let mut missing = leaves(tiled);
         for number in tiled..size {
+            published.iter().try_for_each(|published| is_signed(&tree, published))?;
             let leaf = missing.next().ok_or(Error::Missing(number + 1))?;
             tree.append(leaf.map_err(io_error(&self.directory))?);
         }
+        published.iter().try_for_each(|published| is_signed(&tree, published))?;
         Ok(tree)
+    }
+
+    /// Make the full tiles of a level anew that a loss of power took.
+    fn mend(&self, level: u8, covered: u64, full: u64) -> Result<(), Error> {
+        let first = covered >> (8 * (u32::from(level) + 1)).min(63);
+        for index in first..full {
+            if self.full_tile(level, index)?.is_none() {
+                let hashes = index * WIDTH as u64..(index + 1) * WIDTH as u64;
+                let hashes = hashes.map(|index| self.hash(level, index)).collect::<Result<_, _>>()?;
+                Tile { level, index, hashes }.write(&self.directory).map_err(io_error(&self.directory))?;
+            }
+        }
+        Ok(())
     }
 
     /// The hash of so many leaves as a tile of this level holds, the `index`-th such: from its own tile, or from those below.
@@ -209,6 +266,12 @@ impl Store {
         }
         Ok(())
     }
+}
+
+/// A tree of the size that was signed has the root that was signed.
+fn is_signed(tree: &Tree, published: &Checkpoint) -> Result<(), Error> {
+    let forked = tree.size() == published.size() && tree.root() != published.root();
+    if forked { Err(Error::Forked(published.size())) } else { Ok(()) }
 }
 
 /// The last checkpoint in this directory.
@@ -262,9 +325,10 @@ fn named(directory: &Path, gateway: &str, public: [u8; 32]) -> Result<VerifyingK
                 gateway.chars().map(|c| if c.is_ascii_alphanumeric() || "-._".contains(c) { c } else { '-' }).collect();
             let name = format!("gatepass.evidence/{gateway}/{}", id.get(24..).unwrap_or_default());
             let key = VerifyingKey::new(&name, public);
-            let mut file = File::create(&path).map_err(io_error(&path))?;
+            let new = path.with_extension("new");
+            let mut file = File::create(&new).map_err(io_error(&new))?;
             let written = writeln!(file, "{}", key.to_text()).and_then(|()| file.sync_all());
-            written.map_err(io_error(&path)).map(|()| key)
+            written.and_then(|()| std::fs::rename(&new, &path)).map_err(io_error(&path)).map(|()| key)
         }
         Err(error) => Err(Error::Io { path, error }),
     }

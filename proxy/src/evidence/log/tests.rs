@@ -63,7 +63,7 @@ proptest! {
         let size = size - size.min(lost);
         let store = Store::open(&directory, "gw").unwrap();
         let all = leaves(size + more);
-        let mut tree = store.restore(size, |first| all[first as usize..size as usize].iter().map(|leaf| Ok(*leaf))).unwrap();
+        let mut tree = store.restore(size, 0, |first| all[first as usize..size as usize].iter().map(|leaf| Ok(*leaf))).unwrap();
         prop_assert_eq!(tree.size(), size);
         all[size as usize..].iter().for_each(|leaf| tree.append(*leaf));
         store.write_tiles(&mut tree).unwrap();
@@ -81,12 +81,22 @@ fn a_large_tree_is_restored_from_tiles_of_every_level() {
     store.write_tiles(&mut tree).unwrap();
     assert!(directory.join("tile/1/000").is_file() && directory.join("tile/0/258").is_file());
     std::fs::remove_file(directory.join("tile/1/000")).unwrap();
-    let tail = leaves(size).split_off(size as usize - 5);
-    let again = store.restore(size, |first| {
-        assert_eq!(first, size - 5);
-        tail.into_iter().map(Ok)
-    });
-    assert_eq!(again.unwrap().root(), tree.root());
+    let restored = |begin: u64, kept: u64| {
+        let tail = leaves(size).split_off(begin as usize);
+        store.restore(size, kept, |first| {
+            assert_eq!(first, begin);
+            tail.into_iter().map(Ok)
+        })
+    };
+    assert_eq!(restored(size - 5, 63_000).unwrap().root(), tree.root());
+    assert!(directory.join("tile/1/000").is_file(), "it is made anew");
+    // A loss of power takes tiles in any order: what follows one of them comes from the records.
+    std::fs::write(directory.join("tile/0/255"), [0; 77]).unwrap();
+    std::fs::remove_file(directory.join("tile/1/000")).unwrap();
+    let again = restored(255 * 256, 65_000).unwrap();
+    assert_eq!((again.root(), again.covered()), (tree.root(), 64_768));
+    std::fs::remove_file(directory.join("tile/0/200")).unwrap();
+    assert!(matches!(restored(255 * 256, 65_000), Err(Error::Missing(_))), "nor record nor tile");
     std::fs::remove_dir_all(directory).unwrap();
 }
 
@@ -126,9 +136,79 @@ fn the_log_stays_the_same_over_restarts_and_its_key_is_nobody_else_s() {
     std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o640)).unwrap();
     assert!(matches!(Store::open(&directory, "gw"), Err(Error::Exposed(_))));
     std::fs::remove_file(&key).unwrap();
-    assert!(matches!(Store::open(&directory, "gw"), Err(Error::OtherKey(_))), "a new key is another log");
+    assert!(matches!(Store::open(&directory, "gw"), Err(Error::Lost(_))), "a new key is another log");
+    assert!(!key.exists());
+    let other = scratch();
+    Store::open(&other, "gw").unwrap();
+    std::fs::copy(other.join("signing.key"), &key).unwrap();
+    assert!(matches!(Store::open(&directory, "gw"), Err(Error::OtherKey(_))));
+    std::fs::remove_file(directory.join("log.pub")).unwrap();
+    assert!(matches!(Store::open(&directory, "gw"), Err(Error::Lost(_))), "nor is there another name for one");
+    std::fs::copy(other.join("log.pub"), directory.join("log.pub")).unwrap();
+    std::fs::remove_dir_all(other).unwrap();
     std::fs::write(&key, "x").unwrap();
     std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();
     assert!(matches!(Store::open(&directory, "gw"), Err(Error::Key(_))));
+    std::fs::remove_dir_all(directory).unwrap();
+}
+
+#[test]
+fn a_log_is_not_gone_on_with_where_its_records_are_not_those_that_it_signed() {
+    let directory = scratch();
+    let store = Store::open(&directory, "gw").unwrap();
+    for size in [10u64, 256, 300, 600] {
+        let mut tree = grown(700);
+        store.write_tiles(&mut tree).unwrap();
+        store.publish(&store.sign(size, grown(size).root())).unwrap();
+        let restored = |altered: usize| {
+            let mut all = leaves(700);
+            all[altered] = leaf_hash(&[b"other"]);
+            store.restore(700, 0, |first| all[first as usize..].to_vec().into_iter().map(Ok))
+        };
+        assert_eq!(
+            restored(699).unwrap().root(),
+            tree_of(&altered(700, 699)).root(),
+            "what is not signed is not known"
+        );
+        let signed = size.max(512) as usize;
+        store.publish(&store.sign(signed as u64 + 50, grown(signed as u64 + 50).root())).unwrap();
+        assert!(matches!(restored(signed + 3), Err(Error::Forked(at)) if at == signed as u64 + 50));
+        store.publish(&store.sign(size, leaf_hash(&[b"another history"]))).unwrap();
+        assert!(matches!(restored(699), Err(Error::Forked(at)) if at == size));
+    }
+    std::fs::remove_dir_all(directory).unwrap();
+}
+
+fn altered(count: u64, place: usize) -> Vec<Hash> {
+    let mut all = leaves(count);
+    all[place] = leaf_hash(&[b"other"]);
+    all
+}
+
+fn tree_of(leaves: &[Hash]) -> Tree {
+    let mut tree = Tree::new();
+    leaves.iter().for_each(|leaf| tree.append(*leaf));
+    tree
+}
+
+#[test]
+fn a_reader_gets_a_tile_while_wider_ones_take_its_place() {
+    let directory = scratch();
+    let store = Store::open(&directory, "gw").unwrap();
+    let mut tree = grown(1);
+    store.write_partial(&tree).unwrap();
+    std::thread::scope(|scope| {
+        let writing = scope.spawn(|| {
+            for leaf in leaves(250).into_iter().skip(1) {
+                tree.append(leaf);
+                store.write_partial(&tree).unwrap();
+            }
+        });
+        let all = leaves(250);
+        while !writing.is_finished() {
+            assert!(Files::of(&directory).leaf(0).unwrap().is_none_or(|leaf| leaf == all[0]));
+        }
+    });
+    assert_eq!(Files::of(&directory).leaf(249).unwrap(), leaves(250).pop());
     std::fs::remove_dir_all(directory).unwrap();
 }

@@ -9,6 +9,12 @@ use super::hash::Hash;
 /// Hashes in a full tile.
 pub(super) const WIDTH: usize = 256;
 
+/// The folder that all tiles are in.
+pub(super) const FOLDER: &str = "tile";
+
+/// How often a reader looks again for a tile that a wider one took the place of.
+const TRIES: u32 = 8;
+
 /// A tile, full or as far as it goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Tile {
@@ -29,7 +35,7 @@ pub(super) fn path(level: u8, index: u64, width: usize) -> PathBuf {
         rest /= 1000;
     }
     let partial = if width < WIDTH { format!(".p/{width}") } else { String::new() };
-    PathBuf::from(format!("tile/{level}/{digits}{partial}"))
+    PathBuf::from(format!("{FOLDER}/{level}/{digits}{partial}"))
 }
 
 impl Tile {
@@ -60,15 +66,27 @@ impl Tile {
     /// Read the widest tile that is not full; `None` where there is none.
     pub fn read_partial(directory: &Path, level: u8, index: u64) -> io::Result<Option<Tile>> {
         let folder = partial_folder(directory, level, index);
-        let entries = match std::fs::read_dir(&folder) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error),
-        };
-        let names = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<usize>().ok());
-        let Some(width) = names.max() else { return Ok(None) };
-        let hashes = hashes(&std::fs::read(folder.join(width.to_string()))?);
-        Ok(hashes.filter(|hashes| hashes.len() == width).map(|hashes| Tile { level, index, hashes }))
+        for _ in 0..TRIES {
+            let Some(width) = widest(&folder)? else { return Ok(None) };
+            match std::fs::read(folder.join(width.to_string())) {
+                Ok(bytes) => {
+                    let hashes = hashes(&bytes).filter(|hashes| hashes.len() == width);
+                    return Ok(hashes.map(|hashes| Tile { level, index, hashes }));
+                }
+                // A gateway that runs has written a wider one since.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(None)
+    }
+}
+
+fn widest(folder: &Path) -> io::Result<Option<usize>> {
+    match std::fs::read_dir(folder) {
+        Ok(entries) => Ok(entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<usize>().ok()).max()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
     }
 }
 

@@ -112,7 +112,8 @@ pub(in crate::evidence) fn open(directory: &Path, author: &Author) -> Result<Rec
     let unclosed = unclosed::since(&segments, run.first().map_err(io_error(directory))?);
     // A segment in which nothing was written is begun again under the same name.
     found.retain(|segment| segment.first <= size);
-    let tree = store.restore(size, |first| leaves(&found, first))?;
+    let kept = found.first().map_or(size, |oldest| oldest.first.saturating_sub(1));
+    let tree = store.restore(size, kept, |first| leaves(&found, first))?;
     let header = Header {
         first: size + 1,
         gateway: author.gateway.clone(),

@@ -1,5 +1,7 @@
 //! The checks of one record after the other, wherever they come from.
 
+use std::collections::VecDeque;
+
 use jiff::Timestamp;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::logs::v1::LogRecord;
@@ -36,31 +38,77 @@ pub(super) struct Place {
 pub(super) enum Content<'r> {
     /// The bytes of a record.
     Bytes(&'r [u8]),
+    /// A record that was read before, and its leaf hash.
+    Read(Hash, Record),
     /// Its leaf hash alone.
     Erased(Hash),
 }
+
+impl Content<'_> {
+    fn leaf(&self) -> Hash {
+        match self {
+            Content::Bytes(bytes) => leaf_hash(&[bytes]),
+            Content::Read(leaf, _) | Content::Erased(leaf) => *leaf,
+        }
+    }
+}
+
+/// Whether the records are all that the log has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Extent {
+    /// A spool: what its own log signs must be there.
+    Whole,
+    /// Taken from a spool at some time: the log may have gone on since.
+    Part,
+}
+
+/// Leaf hashes that are remembered, for records that stand again where no tile tells: two mebibytes. What a disk did not
+/// take, and is written anew, is less.
+const REMEMBERED: usize = 1 << 16;
 
 /// The state of the checks.
 pub(super) struct Chain {
     key: VerifyingKey,
     files: Option<Files>,
-    /// What the log's directory says was signed, to be met on the way.
-    published: Option<Checkpoint>,
+    extent: Extent,
+    /// What was signed and is to be met on the way, the smallest last.
+    signed: Vec<Signed>,
+    /// The last leaves.
+    recent: VecDeque<Hash>,
+    /// How many records, from the first, are signed or a checkpoint that signs all before it.
+    reach: u64,
     /// `None` until the first record tells where to begin, and where tiles do not tell what came before.
     tree: Option<Tree>,
     next: Option<u64>,
     report: Report,
 }
 
+/// A checkpoint from outside of the records.
+struct Signed {
+    checkpoint: Checkpoint,
+    /// Whose word it is.
+    what: &'static str,
+}
+
 impl Chain {
-    pub fn new(key: VerifyingKey, files: Option<Files>) -> Result<Chain, Failure> {
+    pub fn new(
+        key: VerifyingKey,
+        files: Option<Files>,
+        trusted: Option<Checkpoint>,
+        extent: Extent,
+    ) -> Result<Chain, Failure> {
         // Read before the records: what it signs must be among them, however much is written meanwhile.
         let published = match &files {
             Some(files) => files.checkpoint(&key)?,
             None => None,
         };
+        let trusted = trusted.map(|checkpoint| Signed { checkpoint, what: "trusted" });
+        let published = published.map(|checkpoint| Signed { checkpoint, what: "published" });
+        let mut signed: Vec<Signed> = trusted.into_iter().chain(published).collect();
+        signed.sort_by_key(|signed| std::cmp::Reverse(signed.checkpoint.size()));
         let report = Report { log: key.name().to_owned(), ..Report::default() };
-        Ok(Chain { key, files, published, tree: None, next: None, report })
+        let recent = VecDeque::new();
+        Ok(Chain { key, files, extent, signed, recent, reach: 0, tree: None, next: None, report })
     }
 
     pub fn report(&mut self) -> &mut Report {
@@ -78,17 +126,20 @@ impl Chain {
         matches!(leaf, Some(Ok(Some(_))))
     }
 
+    /// Whether the records are all that the log has.
+    pub fn extent(&self) -> Extent {
+        self.extent
+    }
+
     /// Check the record that stands where the one of this number should.
-    pub fn take(&mut self, sequence: u64, content: &Content<'_>, place: &Place) -> Result<(), Broken> {
-        if self.next.is_none() {
-            self.begin(sequence);
-        }
+    pub fn take(&mut self, sequence: u64, content: Content<'_>, place: &Place) -> Result<(), Broken> {
+        self.begin(sequence, place)?;
         let expected = self.next.unwrap_or(sequence);
         let broken = |uid: Option<String>, what: String| {
             Err(Broken { sequence: expected, uid, file: place.file.clone(), at: place.at, what })
         };
         if sequence < expected {
-            return self.again(sequence, content, place);
+            return self.again(sequence, &content, place);
         }
         if sequence > expected {
             let last = sequence - 1;
@@ -99,20 +150,19 @@ impl Chain {
             };
             return broken(None, what);
         }
-        let (leaf, record) = match content {
-            Content::Erased(leaf) => (*leaf, None),
-            Content::Bytes(bytes) => {
-                let record = match Record::read(bytes) {
-                    Ok(record) => record,
-                    Err(what) => return broken(None, what.to_owned()),
-                };
-                if record.sequence != Some(expected) {
-                    let found = record.sequence.map_or_else(|| "one without a number".to_owned(), |n| n.to_string());
-                    return broken(record.uid, format!("in its place stands record {found}"));
-                }
-                (leaf_hash(&[bytes]), Some(record))
-            }
+        let leaf = content.leaf();
+        let record = match content {
+            Content::Erased(_) => None,
+            Content::Read(_, record) => Some(record),
+            Content::Bytes(bytes) => match Record::read(bytes) {
+                Ok(record) => Some(record),
+                Err(what) => return broken(None, what.to_owned()),
+            },
         };
+        if let Some(record) = record.as_ref().filter(|record| record.sequence != Some(expected)) {
+            let found = record.sequence.map_or_else(|| "one without a number".to_owned(), |n| n.to_string());
+            return broken(record.uid.clone(), format!("in its place stands record {found}"));
+        }
         let uid = record.as_ref().and_then(|record| record.uid.clone());
         match self.files.as_mut().map(|files| files.leaf(expected - 1)) {
             Some(Ok(Some(known))) if known != leaf => {
@@ -133,8 +183,11 @@ impl Chain {
         }
     }
 
-    /// The first record: whether the tree before it is known.
-    fn begin(&mut self, first: u64) {
+    /// Records begin with this one, if none has begun them yet: whether the tree before it is known, and is what was signed.
+    pub fn begin(&mut self, first: u64, place: &Place) -> Result<(), Broken> {
+        if self.next.is_some() {
+            return Ok(());
+        }
         self.report.before = first - 1;
         self.tree =
             if first == 1 { Some(Tree::new()) } else { self.files.as_mut().and_then(|f| f.tree(first - 1).ok()?) };
@@ -143,20 +196,25 @@ impl Chain {
                 format!("records begin with {first}, and no tiles tell what came before: give the log's directory");
             self.report.unproved = Some(what);
         }
-        self.report.first = Some(first);
         self.next = Some(first);
+        let broken = |what| Broken { sequence: first, uid: None, file: place.file.clone(), at: place.at, what };
+        self.met(first - 1).map_err(broken)
     }
 
     /// A record once more: a segment that was written anew, or a batch that a collector got twice.
     fn again(&mut self, sequence: u64, content: &Content<'_>, place: &Place) -> Result<(), Broken> {
-        let leaf = match content {
-            Content::Erased(leaf) => *leaf,
-            Content::Bytes(bytes) => leaf_hash(&[bytes]),
-        };
-        let known = self.files.as_mut().and_then(|files| files.leaf(sequence - 1).ok()?);
-        if known.is_some_and(|known| known != leaf) {
-            let what = "it stands again, and differs".to_owned();
-            return Err(Broken { sequence, uid: None, file: place.file.clone(), at: place.at, what });
+        let tile = self.files.as_mut().and_then(|files| files.leaf(sequence - 1).ok()?);
+        let known = tile.or_else(|| {
+            let back = usize::try_from(self.next? - sequence).ok()?;
+            self.recent.get(self.recent.len().checked_sub(back)?).copied()
+        });
+        match known {
+            Some(known) if known != content.leaf() => {
+                let what = "it stands again, and differs".to_owned();
+                return Err(Broken { sequence, uid: None, file: place.file.clone(), at: place.at, what });
+            }
+            Some(_) => {}
+            None => self.report.unproved = Some(format!("record {sequence} stands again, and no tile tells the same")),
         }
         self.report.repeated += 1;
         Ok(())
@@ -182,7 +240,8 @@ impl Chain {
             ));
         }
         self.report.checkpoints += 1;
-        self.report.signed = checkpoint.size();
+        self.report.signed = self.report.signed.max(checkpoint.size());
+        self.reach = self.reach.max(sequence);
         Ok(())
     }
 
@@ -190,7 +249,12 @@ impl Chain {
         if let Some(tree) = &mut self.tree {
             tree.append(leaf);
         }
+        if self.recent.len() == REMEMBERED {
+            self.recent.pop_front();
+        }
+        self.recent.push_back(leaf);
         self.report.records += 1;
+        self.report.first.get_or_insert(sequence);
         self.report.last = Some(sequence);
         self.next = Some(sequence + 1);
         match record {
@@ -203,28 +267,51 @@ impl Chain {
         }
     }
 
-    /// The checkpoint that was published holds when its last record is reached.
+    /// Checkpoints from outside hold where their last record is reached.
     fn met(&mut self, sequence: u64) -> Result<(), String> {
-        let Some(published) = self.published.take_if(|published| published.size() <= sequence) else { return Ok(()) };
-        match &self.tree {
-            Some(tree) if tree.size() == published.size() && tree.root() != published.root() => {
-                Err("the records up to it are not those that the published checkpoint signs".to_owned())
-            }
-            Some(_) | None => {
-                self.report.signed = self.report.signed.max(published.size());
-                Ok(())
+        while let Some(Signed { checkpoint, what }) = self.signed.pop_if(|signed| signed.checkpoint.size() <= sequence)
+        {
+            let size = checkpoint.size();
+            let root = match &self.tree {
+                Some(tree) if tree.size() == size => Some(tree.root()),
+                // It signs what is not here any more, or was not taken along.
+                Some(_) | None => self.files.as_mut().and_then(|files| files.tree(size).ok()?).map(|tree| tree.root()),
+            };
+            match root {
+                Some(root) if root != checkpoint.root() => {
+                    let since = self.report.signed + 1;
+                    return Err(format!(
+                        "the first {size} records are not those that the {what} checkpoint signs: one since record {since} was altered"
+                    ));
+                }
+                Some(_) => {
+                    self.report.signed = self.report.signed.max(size);
+                    self.reach = self.reach.max(size);
+                }
+                None => {
+                    let unproved = || format!("no tiles tell the {size} records that the {what} checkpoint signs");
+                    self.report.unproved.get_or_insert_with(unproved);
+                }
             }
         }
+        Ok(())
     }
 
     /// Nothing comes any more.
     pub fn end(mut self, outcome: Result<(), Broken>) -> Report {
-        self.report.broken = outcome.err().or_else(|| {
-            let (next, published) = (self.next?, self.published.as_ref()?);
-            let (file, at) = ("checkpoint".to_owned(), 0);
-            let what = format!("it is missing: the published checkpoint signs {} records", published.size());
-            (next <= published.size()).then_some(Broken { sequence: next, uid: None, file, at, what })
-        });
+        self.report.broken = outcome.err();
+        let last = self.next.unwrap_or(1) - 1;
+        self.report.unsigned = last.saturating_sub(self.reach).min(self.report.records);
+        if let (None, Some(Signed { checkpoint, what })) = (&self.report.broken, self.signed.first()) {
+            match self.extent {
+                Extent::Part => self.report.after = checkpoint.size() - last,
+                Extent::Whole => {
+                    let (file, at) = ("checkpoint".to_owned(), 0);
+                    let what = format!("it is missing: the {what} checkpoint signs {} records", checkpoint.size());
+                    self.report.broken = Some(Broken { sequence: last + 1, uid: None, file, at, what });
+                }
+            }
+        }
         self.report
     }
 }

@@ -18,9 +18,9 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 pub use chain::Broken;
-use chain::Chain;
+use chain::{Chain, Extent};
 
-use super::log::{Error, Files, VerifyingKey};
+use super::log::{Checkpoint, Error, Files, VerifyingKey};
 
 /// What is to be verified, and against what.
 #[derive(Clone, Debug)]
@@ -31,6 +31,10 @@ pub struct Wanted {
     pub log: Option<PathBuf>,
     /// The key that is trusted; otherwise the one that stands with the log, which whoever altered both could have put there.
     pub key: Option<VerifyingKey>,
+    /// A checkpoint of the log that somebody kept: the records must begin with what it signs.
+    pub trusted: Option<Checkpoint>,
+    /// Whose records are meant, in a file that has those of several gateways. None means that there is one only.
+    pub gateways: Vec<String>,
 }
 
 /// What was found.
@@ -58,6 +62,12 @@ pub struct Report {
     pub checkpoints: u64,
     /// How many records, from the first of the log, are signed.
     pub signed: u64,
+    /// The newest records, which no checkpoint signs yet.
+    pub unsigned: u64,
+    /// Records that the log signs, and that come after the last one here; in a spool itself they would be missing.
+    pub after: u64,
+    /// Records of other gateways, which were passed over.
+    pub others: u64,
     /// Records that say that others are missing.
     pub gaps: u64,
     /// Bytes of an unfinished frame at the end of the newest segment.
@@ -93,6 +103,20 @@ pub enum Failure {
     /// There is no key.
     #[error("there is no public key of the log: give `--key`, or the spool's directory with `--log`")]
     NoKey,
+    /// It is not told whose records are meant.
+    #[error(
+        "`{path}` has records of `{one}` and, in line {line}, of `{other}`: name those of the log with `--gateway`"
+    )]
+    Several {
+        /// The file.
+        path: PathBuf,
+        /// Where the second is met.
+        line: u64,
+        /// One gateway.
+        one: String,
+        /// Another.
+        other: String,
+    },
     /// There is nothing to verify.
     #[error("there are no records in `{0}`")]
     Empty(PathBuf),
@@ -110,22 +134,31 @@ fn io_failure(path: &Path) -> impl FnOnce(io::Error) -> Failure {
 pub fn verify(wanted: &Wanted, progress: &mut dyn FnMut(u64)) -> Result<Report, Failure> {
     let is_directory = wanted.path.is_dir();
     let log = wanted.log.clone().or_else(|| is_directory.then(|| wanted.path.clone()));
+    let extent = match is_directory && log.as_ref().is_some_and(|log| is_same(log, &wanted.path)) {
+        true => Extent::Whole,
+        false => Extent::Part,
+    };
     let files = log.as_deref().map(Files::of);
     let own = match &files {
         Some(files) if wanted.key.is_none() => files.key()?,
         Some(_) | None => None,
     };
     let key = wanted.key.clone().or(own).ok_or(Failure::NoKey)?;
-    let mut chain = Chain::new(key, files)?;
+    let mut chain = Chain::new(key, files, wanted.trusted.clone(), extent)?;
     let outcome = match is_directory {
         true => segments::read(&wanted.path, &mut chain, progress)?,
-        false => lines::read(&wanted.path, &mut chain, progress)?,
+        false => lines::read(&wanted.path, &wanted.gateways, &mut chain, progress)?,
     };
     let report = chain.end(outcome);
     if report.records == 0 && report.broken.is_none() {
         return Err(Failure::Empty(wanted.path.clone()));
     }
     Ok(report)
+}
+
+fn is_same(one: &Path, other: &Path) -> bool {
+    let real = |path: &Path| path.canonicalize().ok();
+    real(one).is_some() && real(one) == real(other)
 }
 
 /// How many bytes are going to be read.

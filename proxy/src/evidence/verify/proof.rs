@@ -68,6 +68,9 @@ pub enum NoProof {
     /// No such record is here.
     #[error("no record {0} is in the spool")]
     Unknown(String),
+    /// It was erased.
+    #[error("record {0} was erased: what it said can be proved by nobody")]
+    Erased(u64),
     /// It is not signed yet.
     #[error("record {0} is not covered by the published checkpoint yet: it will be within a second")]
     Unsigned(u64),
@@ -208,12 +211,14 @@ impl Proof {
             let hash = || Hash::from_base64(value).ok_or(malformed("a hash is none"));
             let number = || value.parse::<u64>().map_err(|_| malformed("a number is none"));
             match (key, &mut since) {
-                ("record", _) => record = Some(STANDARD.decode(value).map_err(|_| malformed("the record is none"))?),
-                ("index", _) => index = Some(number()?),
+                ("record", _) if record.is_none() => {
+                    record = Some(STANDARD.decode(value).map_err(|_| malformed("the record is none"))?)
+                }
+                ("index", _) if index.is_none() => index = Some(number()?),
                 ("inclusion", _) => inclusion.push(hash()?),
                 ("since", None) => since = Some((number()?, Vec::new())),
                 ("consistency", Some((_, path))) => path.push(hash()?),
-                (_, _) => return Err(malformed("a line is of no known kind")),
+                (_, _) => return Err(malformed("a line is of no known kind, or stands twice")),
             }
         }
         let (Some(record), Some(index)) = (record, index) else { return Err(malformed("record or index is missing")) };
@@ -235,6 +240,9 @@ fn find(directory: &Path, which: &Which) -> Result<(u64, Vec<u8>), NoProof> {
             match reader.next() {
                 Ok(Some((sequence, Frame::Record(bytes)))) if is(which, sequence, &bytes) => {
                     return Ok((sequence, bytes));
+                }
+                Ok(Some((sequence, Frame::Erased(_)))) if matches!(which, Which::Sequence(n) if *n == sequence) => {
+                    return Err(NoProof::Erased(sequence));
                 }
                 Ok(Some(_)) => {}
                 Err(Fault::Io(error)) => return Err(io(&segment.path)(error)),

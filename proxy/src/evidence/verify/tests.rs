@@ -97,8 +97,12 @@ impl Spool {
     }
 
     fn verify(&self, path: &Path) -> Report {
-        let wanted = Wanted { path: path.to_owned(), log: Some(self.directory.clone()), key: None };
-        verify(&wanted, &mut |_| ()).unwrap()
+        verify(&self.wanted(path), &mut |_| ()).unwrap()
+    }
+
+    fn wanted(&self, path: &Path) -> Wanted {
+        let log = Some(self.directory.clone());
+        Wanted { path: path.to_owned(), log, key: None, trusted: None, gateways: Vec::new() }
     }
 
     fn json(&self) -> Vec<Value> {
@@ -254,37 +258,77 @@ fn change(json: &mut Value, dice: &mut Dice) -> bool {
     }
 }
 
+/// One alteration of one line; the number of the record that has to be named. The first and the last line stay: an export
+/// may begin and end anywhere.
+fn alter_line(lines: &mut Vec<Value>, dice: &mut Dice) -> u64 {
+    let place = 1 + dice.below(lines.len() - 2);
+    let sequence = place as u64 + 1;
+    match dice.below(4) {
+        0 => {
+            lines.remove(place);
+            sequence
+        }
+        1 => {
+            lines.swap(place, place + 1);
+            sequence
+        }
+        2 => {
+            lines.insert(place, lines[place].clone());
+            sequence + 1
+        }
+        _ => {
+            while !change(&mut lines[place], dice) {}
+            sequence
+        }
+    }
+}
+
 #[test]
-fn alterations_of_an_export_are_found_too() {
-    let spool = Spool::make(300, 300);
+fn five_hundred_single_alterations_of_an_export_are_found_and_the_first_bad_record_is_named() {
+    let spool = Spool::make(100, 100);
     let whole = spool.json();
     let mut dice = Dice(3);
-    for round in 0..300 {
+    for round in 0..500 {
         let mut lines = whole.clone();
-        let place = dice.below(lines.len());
-        let sequence = place as u64 + 1;
-        let named = match dice.below(4) {
-            0 if place + 1 < lines.len() => {
-                lines.remove(place);
-                sequence
-            }
-            1 if place + 1 < lines.len() => {
-                lines.swap(place, place + 1);
-                sequence
-            }
-            2 => {
-                lines.insert(place, lines[place].clone());
-                sequence + 1
-            }
-            _ => {
-                while !change(&mut lines[place], &mut dice) {}
-                sequence
-            }
-        };
+        let named = alter_line(&mut lines, &mut dice);
         let report = spool.verify(&spool.export(&lines));
-        // One that took another's number is found where it is missing, or where it stands.
-        let found = broken(&report);
-        assert!(found == Some(named) || found == Some(named + 1), "round {round}, {named}: {:?}", report.broken);
+        assert_eq!(broken(&report), Some(named), "round {round}: {report:?}");
+    }
+}
+
+/// What a collector writes into a line.
+fn stored(records: &[Vec<u8>]) -> Value {
+    use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
+    use opentelemetry_proto::tonic::logs::v1::{LogRecord, ResourceLogs, ScopeLogs};
+    use prost::Message as _;
+    let log_records = records.iter().map(|bytes| LogRecord::decode(bytes.as_slice()).unwrap()).collect();
+    let scope_logs = vec![ScopeLogs { log_records, ..ScopeLogs::default() }];
+    let resource_logs = vec![ResourceLogs { scope_logs, ..ResourceLogs::default() }];
+    serde_json::to_value(ExportLogsServiceRequest { resource_logs }).unwrap()
+}
+
+#[test]
+fn five_hundred_single_alterations_of_what_a_collector_stored_are_found_and_the_first_bad_record_is_named() {
+    let spool = Spool::make(100, 100);
+    let whole: Vec<Value> = spool.records.chunks(1).map(stored).collect();
+    let mut dice = Dice(4);
+    for round in 0..500 {
+        let mut lines = whole.clone();
+        let place = 1 + dice.below(lines.len() - 2);
+        let named = place as u64 + 1;
+        if dice.below(4) == 0 {
+            lines.remove(place);
+        } else {
+            let before = lines[place].clone();
+            while lines[place] == before {
+                change(&mut lines[place]["resourceLogs"][0]["scopeLogs"][0]["logRecords"][0], &mut dice);
+            }
+        }
+        let report = spool.verify(&spool.export(&lines));
+        // A line that is none cannot tell its number.
+        let garbled =
+            report.broken.as_ref().is_some_and(|broken| broken.at == named && broken.what.contains("neither"));
+        assert!(broken(&report) == Some(named) || garbled, "round {round}, {named}: {report:?}");
     }
 }
 
@@ -294,10 +338,11 @@ fn without_tiles_the_signed_roots_alone_find_an_alteration() {
     let mut lines = spool.json();
     let key = Some(Files::of(&spool.directory).key().unwrap().unwrap());
     let verify = |lines: &[Value]| {
-        let wanted = Wanted { path: spool.export(lines), log: None, key: key.clone() };
+        let wanted = Wanted { log: None, key: key.clone(), ..spool.wanted(&spool.export(lines)) };
         verify(&wanted, &mut |_| ()).unwrap()
     };
-    assert_eq!((broken(&verify(&lines)), verify(&lines).signed), (None, 199));
+    assert_eq!((broken(&verify(&lines)), verify(&lines).signed, verify(&lines).unsigned), (None, 199, 0));
+    assert_eq!((verify(&lines[..199]).signed, verify(&lines[..199]).unsigned), (182, 16), "after the checkpoint's own");
     let later = verify(&lines[50..]);
     assert!(later.broken.is_none() && later.unproved.unwrap().contains("begin with 51"));
     let id = lines[99]["id"].as_str().unwrap().replace('0', "1");
@@ -319,6 +364,10 @@ fn what_retention_removed_or_erasure_took_leaves_the_rest_provable() {
     let report = spool.verify(&spool.directory);
     assert_eq!((&report.broken, &report.unproved), (&None, &None));
     assert_eq!((report.before, report.erased, report.records, report.first), (150, 1, 450, Some(151)));
+    let erased = proof::Proof::make(&spool.directory, &proof::Which::Sequence(308), None).unwrap_err();
+    assert!(erased.to_string().contains("record 308 was erased"), "{erased}");
+    let beside = proof::Proof::make(&spool.directory, &proof::Which::Sequence(309), None).unwrap();
+    assert!(beside.check(&Files::of(&spool.directory).key().unwrap().unwrap(), None).is_ok(), "its neighbour can be");
     frames[7].clear();
     segment::write_erased(&[1; 32], &mut frames[7]);
     spool.write(2, &frames);
@@ -343,21 +392,105 @@ fn a_segment_from_the_middle_is_missed_and_one_that_was_written_anew_is_not() {
     spool.write(0, &frames);
     let report = spool.verify(&spool.directory);
     assert_eq!((broken(&report), report.repeated, report.records), (None, 20, 300));
+    std::fs::remove_dir_all(spool.directory.join("tile")).unwrap();
+    let report = spool.verify(&spool.directory);
+    assert_eq!((broken(&report), report.repeated, &report.unproved), (None, 20, &None), "without tiles too");
+    let mut again = spool.frames(1);
+    again[7] = framed(&spool.records[0]);
+    spool.write(1, &again);
+    let report = spool.verify(&spool.directory);
+    assert_eq!((broken(&report), report.broken.unwrap().what.as_str()), (Some(108), "it stands again, and differs"));
+}
+
+#[test]
+fn the_last_record_is_missed_in_a_spool_and_a_part_of_it_may_end_before() {
+    let spool = Spool::make(300, 100);
+    let older = {
+        let mut tree = Tree::new();
+        spool.records[..290].iter().for_each(|record| tree.append(leaf_hash(&[record])));
+        Store::open(&spool.directory, "gw").unwrap().sign(290, tree.root())
+    };
+    let store = Store::open(&spool.directory, "gw").unwrap();
+    spool.write(2, &spool.frames(2)[..99]);
+    let report = spool.verify(&spool.directory);
+    assert_eq!(broken(&report), Some(300), "the published checkpoint signs it");
+    store.publish(&older).unwrap();
+    let report = spool.verify(&spool.directory);
+    assert_eq!(broken(&report), Some(300), "and a tile knows of it: {report:?}");
+    assert!(report.broken.unwrap().what.contains("a tile holds its hash"));
+    std::fs::remove_dir_all(spool.directory.join("tile")).unwrap();
+    let report = spool.verify(&spool.directory);
+    assert_eq!((broken(&report), report.signed, report.unsigned), (None, 290, 9), "what nobody signed nobody misses");
+    let kept = spool.directory.join("kept");
+    std::fs::create_dir(&kept).unwrap();
+    (0..2)
+        .for_each(|number| drop(std::fs::copy(spool.path(number), kept.join(spool.path(number).file_name().unwrap()))));
+    let report = spool.verify(&kept);
+    assert_eq!((broken(&report), report.records, report.after), (None, 200, 90));
+}
+
+#[test]
+fn a_checkpoint_that_somebody_kept_is_held_against_a_history_that_was_rewritten_and_signed_anew() {
+    let spool = Spool::make(300, 100);
+    let store = Store::open(&spool.directory, "gw").unwrap();
+    let root = |count: usize| {
+        let mut tree = Tree::new();
+        spool.records[..count].iter().for_each(|record| tree.append(leaf_hash(&[record])));
+        tree.root()
+    };
+    let verify = |size: u64, root| {
+        let trusted = Some(store.sign(size, root));
+        verify(&Wanted { trusted, ..spool.wanted(&spool.directory) }, &mut |_| ()).unwrap()
+    };
+    assert_eq!((broken(&verify(250, root(250))), verify(250, root(250)).unproved), (None, None));
+    let report = verify(250, root(249));
+    assert_eq!(broken(&report), Some(250));
+    assert!(report.broken.unwrap().what.contains("that the trusted checkpoint signs: one since record 244"));
+    assert_eq!(broken(&verify(301, root(300))), Some(301), "what it signs must be there");
+    std::fs::remove_file(spool.path(0)).unwrap();
+    assert_eq!(broken(&verify(70, root(70))), None, "tiles tell what retention removed");
+    assert_eq!(broken(&verify(70, root(71))), Some(101));
+}
+
+#[test]
+fn a_line_that_says_more_than_its_record_is_found() {
+    let spool = Spool::make(120, 120);
+    let mut lines = spool.json();
+    lines[40]["approved_by"] = "somebody".into();
+    let report = spool.verify(&spool.export(&lines));
+    assert_eq!(broken(&report), Some(41));
+    assert!(report.broken.unwrap().what.contains("no part of the record"));
+}
+
+#[test]
+fn records_of_several_gateways_in_one_file_are_told_apart() {
+    let (spool, other) = (Spool::make(70, 70), Spool::make(80, 80));
+    let mut lines = spool.json();
+    for line in other.json() {
+        lines.push(line);
+        lines.last_mut().unwrap()["gateway"] = "other".into();
+    }
+    let path = spool.export(&lines);
+    let failure = verify(&spool.wanted(&path), &mut |_| ()).unwrap_err();
+    assert!(failure.to_string().contains("of `gw` and, in line 71, of `other`"), "{failure}");
+    let wanted = Wanted { gateways: vec!["gw".into()], ..spool.wanted(&path) };
+    let report = verify(&wanted, &mut |_| ()).unwrap();
+    assert_eq!((broken(&report), report.records, report.others), (None, 70, 80));
 }
 
 #[test]
 fn another_key_another_checkpoint_and_no_key_prove_nothing() {
     let (spool, other) = (Spool::make(70, 70), Spool::make(10, 10));
     let key = Files::of(&other.directory).key().unwrap();
-    let wanted = Wanted { path: spool.directory.clone(), log: None, key };
+    let wanted = Wanted { log: None, key, ..spool.wanted(&spool.directory) };
     assert!(matches!(verify(&wanted, &mut |_| ()), Err(Failure::Log(Error::Note { .. }))));
-    let none = Wanted { path: spool.export(&spool.json()), log: None, key: None };
+    let none = Wanted { log: None, ..spool.wanted(&spool.export(&spool.json())) };
     assert!(matches!(verify(&none, &mut |_| ()), Err(Failure::NoKey)));
     std::fs::remove_file(spool.directory.join("checkpoint")).unwrap();
     let signed = spool.verify(&spool.directory).signed;
     assert_eq!(signed, 69, "without the published one, those among the records count");
     assert!(matches!(
-        verify(&Wanted { path: other.directory.join("tile"), log: None, key: None }, &mut |_| ()),
+        verify(&Wanted { log: None, ..spool.wanted(&other.directory.join("tile")) }, &mut |_| ()),
         Err(Failure::NoKey)
     ));
 }
@@ -405,16 +538,8 @@ fn every_record_can_be_proved_with_the_public_key_and_nothing_altered_is() {
 
 #[test]
 fn what_a_collector_stored_is_checked_in_whatever_order_and_however_often_it_stored_it() {
-    use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
-    use opentelemetry_proto::tonic::logs::v1::{LogRecord, ResourceLogs, ScopeLogs};
-    use prost::Message as _;
     let spool = Spool::make(200, 200);
-    let batch = |records: &[Vec<u8>]| {
-        let log_records = records.iter().map(|bytes| LogRecord::decode(bytes.as_slice()).unwrap()).collect();
-        let scope_logs = vec![ScopeLogs { log_records, ..ScopeLogs::default() }];
-        let resource_logs = vec![ResourceLogs { scope_logs, ..ResourceLogs::default() }];
-        serde_json::to_value(ExportLogsServiceRequest { resource_logs }).unwrap()
-    };
+    let batch = stored;
     let (early, late) = spool.records.split_at(120);
     let mut lines = vec![batch(late), batch(early), batch(&late[..30])];
     let report = spool.verify(&spool.export(&lines));
@@ -422,7 +547,12 @@ fn what_a_collector_stored_is_checked_in_whatever_order_and_however_often_it_sto
     let text =
         serde_json::to_string(&lines[1]).unwrap().replacen("gatepass.decision.effect", "gatepass.decision.effort", 1);
     lines[1] = serde_json::from_str(&text).unwrap();
-    assert!(broken(&spool.verify(&spool.export(&lines))).is_some());
+    let report = spool.verify(&spool.export(&lines));
+    let found = report.broken.unwrap();
+    let first = spool.json().iter().position(|json| json.get("effect").is_some()).unwrap();
+    let uid = decode::record(&spool.records[first], "gw").unwrap()["id"].as_str().unwrap().to_owned();
+    assert_eq!((found.sequence, found.at), (first as u64 + 1, 2), "{found:?}");
+    assert!(found.uid.is_some_and(|found| found.starts_with(&uid)));
     let missing = [batch(&early[..100]), batch(late)];
     assert_eq!(broken(&spool.verify(&spool.export(&missing))), Some(101));
 }

@@ -22,6 +22,16 @@ mod before;
 
 mod disk;
 
+mod full;
+
+mod content;
+
+mod clock;
+
+mod closes;
+
+mod prove;
+
 use gatepass_tests::Spool;
 use serde_json::{Value, json};
 
