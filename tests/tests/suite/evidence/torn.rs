@@ -115,12 +115,15 @@ fn two_gateways_do_not_share_a_spool_and_a_check_leaves_it_alone() {
 }
 
 #[test]
-fn a_key_that_others_may_read_a_key_that_was_replaced_and_a_place_that_cannot_be_written_are_refused() {
+fn a_key_that_others_may_read_one_that_is_gone_one_that_was_replaced_and_a_place_that_cannot_be_written_are_refused() {
     let gateway = killed();
     let key = spool(&gateway).join("signing.key");
     std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o644)).unwrap();
     assert!(refused(&gateway).contains("others may read the signing key"));
     std::fs::remove_file(&key).unwrap();
+    let told = refused(&gateway);
+    assert!(told.contains("signing.key` is gone") && !key.exists(), "no new key under an old name: {told}");
+    std::fs::copy(spool(&killed()).join("signing.key"), &key).unwrap();
     assert!(refused(&gateway).contains("is not the public key of `signing.key`"));
     std::fs::remove_dir_all(spool(&gateway)).unwrap();
     std::fs::write(spool(&gateway), "a file in its place").unwrap();
