@@ -32,6 +32,7 @@ pub struct Setup {
     pub ca: Ca,
     listeners: Vec<String>,
     sections: Vec<String>,
+    environment: Vec<(String, String)>,
 }
 
 impl Setup {
@@ -43,6 +44,7 @@ impl Setup {
             ca: Ca::root("test authority", hour()).unwrap(),
             listeners: vec!["{name: plain, bind: \"127.0.0.1:0\", protocol: http}".to_owned()],
             sections: Vec::new(),
+            environment: Vec::new(),
         }
     }
 
@@ -66,6 +68,13 @@ impl Setup {
     #[must_use]
     pub fn section(mut self, text: &str) -> Setup {
         self.sections.push(text.to_owned());
+        self
+    }
+
+    /// Another variable of its environment.
+    #[must_use]
+    pub fn environment(mut self, name: &str, value: &str) -> Setup {
+        self.environment.push((name.to_owned(), value.to_owned()));
         self
     }
 
@@ -144,6 +153,7 @@ impl Gateway {
         let mut child = Command::new(binary())
             .args(["serve", "--config"])
             .arg(&config)
+            .envs(setup.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -259,6 +269,25 @@ impl Gateway {
     /// Its directory.
     pub fn path(&self) -> &Path {
         self.setup.scratch.path()
+    }
+
+    /// The directory of its spool, unless the configuration says otherwise.
+    pub fn spool(&self) -> PathBuf {
+        self.path().join("gatepass-data/evidence")
+    }
+
+    /// What `gatepass evidence` says about its spool, which it may be writing to.
+    pub fn evidence(&self, arguments: &[&str]) -> String {
+        let mut command = Command::new(binary());
+        let output = command.arg("evidence").args(arguments).current_dir(self.path()).output().unwrap();
+        let (out, err) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success(), "evidence {arguments:?}: {}\n{out}{err}", output.status);
+        out
+    }
+
+    /// Every record in its spool.
+    pub fn exported(&self) -> Vec<Value> {
+        self.evidence(&["export"]).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 }
 

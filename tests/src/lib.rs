@@ -38,6 +38,8 @@ pub mod site;
 
 pub mod spool;
 
+pub mod witness;
+
 use std::time::Duration;
 
 pub use bundle::Bundle;
@@ -49,6 +51,7 @@ pub use origin::Origin;
 pub use resolver::Resolver;
 pub use scratch::Scratch;
 pub use spool::Spool;
+pub use witness::Witness;
 
 /// The longest that anything here waits: a machine under load, not a slow program.
 pub const PATIENCE: Duration = Duration::from_secs(20);

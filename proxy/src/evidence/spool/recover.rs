@@ -98,21 +98,18 @@ pub(in crate::evidence) fn open(directory: &Path, author: &Author) -> Result<Rec
     let lock = lock(directory)?;
     let store = Store::open(directory, &author.gateway)?;
     let mut found = list(&segments).map_err(io_error(&segments))?;
-    let end = found.last().map(end_of).transpose()?;
-    let size = end.as_ref().map_or(0, |end| end.last);
-    let run = Run::of(directory);
-    let unclosed = unclosed::since(&segments, run.first().map_err(io_error(directory))?);
-    let signed = store.published()?.map_or(0, |checkpoint| checkpoint.size());
+    let end = found.last().map(end_of).transpose()?.unwrap_or(End { last: 0, torn_at: None });
+    let (size, signed) = (end.last, store.published()?.map_or(0, |checkpoint| checkpoint.size()));
     if size < signed {
         return Err(SpoolError::Short { path: directory.to_owned(), found: size, signed });
     }
-    // Only now is anything touched: what is refused stays as it was found.
-    let mut gap = None;
-    if let (Some(newest), Some(At(torn))) = (found.last_mut(), end.and_then(|end| end.torn)) {
-        let bytes = set_aside(newest, torn, directory).map_err(io_error(&newest.path))?;
-        newest.bytes = torn;
-        gap = Some(Gap { cause: GapCause::Torn, first: None, last: None, bytes: Some(bytes) });
-    }
+    // Only now: what is not gone on with is evidence, and stays as it was found.
+    let gap = match found.last_mut() {
+        Some(newest) => seal(newest, &end, directory).map_err(io_error(&newest.path))?,
+        None => None,
+    };
+    let run = Run::of(directory);
+    let unclosed = unclosed::since(&segments, run.first().map_err(io_error(directory))?);
     // A segment in which nothing was written is begun again under the same name.
     found.retain(|segment| segment.first <= size);
     let kept = found.first().map_or(size, |oldest| oldest.first.saturating_sub(1));
@@ -168,29 +165,37 @@ fn list(segments: &Path) -> io::Result<Vec<Found>> {
     Ok(found)
 }
 
-/// Where in a file, in bytes.
-struct At(u64);
-
+/// How far the newest segment can be read.
 struct End {
     last: u64,
-    /// Where the frames end, if something follows them that is none.
-    torn: Option<At>,
+    /// Where it goes on with something that is no frame.
+    torn_at: Option<u64>,
 }
 
-/// How far the newest segment can be read.
 fn end_of(newest: &Found) -> Result<End, SpoolError> {
     let failed = |fault| SpoolError::Segment { path: newest.path.clone(), fault };
     let file = File::open(&newest.path).map_err(io_error(&newest.path))?;
     let mut reader = Reader::open(file).map_err(failed)?;
-    let fault = loop {
+    let torn = loop {
         match reader.next() {
             Ok(Some(_)) => {}
-            Ok(None) => break None,
-            Err(fault @ (Fault::Torn { .. } | Fault::Damaged { .. })) => break Some(fault),
+            Ok(None) => break false,
+            Err(Fault::Torn { .. } | Fault::Damaged { .. }) => break true,
             Err(fault @ (Fault::Header(_) | Fault::Io(_))) => return Err(failed(fault)),
         }
     };
-    Ok(End { last: reader.next_sequence() - 1, torn: fault.map(|_| At(reader.at())) })
+    Ok(End { last: reader.next_sequence() - 1, torn_at: torn.then(|| reader.at()) })
+}
+
+/// Bring the newest segment to the disk as far as it is whole, as its writer would have before it began the next one.
+/// What else is in it is set aside, and to be told.
+fn seal(newest: &mut Found, end: &End, directory: &Path) -> io::Result<Option<Gap>> {
+    let Some(at) = end.torn_at else {
+        return File::open(&newest.path)?.sync_all().map(|()| None);
+    };
+    let bytes = set_aside(newest, at, directory)?;
+    newest.bytes = at;
+    Ok(Some(Gap { cause: GapCause::Torn, first: None, last: None, bytes: Some(bytes) }))
 }
 
 /// Keep what follows `at` under `damaged/`, and cut it from the segment. Returns how many bytes that is.
@@ -201,10 +206,15 @@ fn set_aside(segment: &Found, at: u64, directory: &Path) -> io::Result<u64> {
     file.seek(io::SeekFrom::Start(at))?;
     let mut rest = Vec::new();
     file.read_to_end(&mut rest)?;
-    let name = format!("{:020}.{at}", segment.first);
+    // The segment may be torn here again, or be this one's successor of the same name: only the same bytes share a name.
+    let name = format!("{:020}.{at}.{:08x}", segment.first, crc32c::crc32c(&rest));
     let mut aside = File::create(damaged.join(name))?;
     aside.write_all(&rest)?;
     aside.sync_all()?;
+    // Its name too is on the disk before the bytes go from where they were.
+    for folder in [&*damaged, directory] {
+        File::open(folder)?.sync_all()?;
+    }
     file.set_len(at)?;
     file.sync_all()?;
     Ok(rest.len() as u64)

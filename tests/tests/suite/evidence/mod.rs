@@ -14,11 +14,21 @@ mod live;
 
 mod crash;
 
+mod torn;
+
+mod refused;
+
+mod before;
+
 mod disk;
 
 mod full;
 
-mod torn;
+mod content;
+
+mod clock;
+
+mod closes;
 
 mod prove;
 
