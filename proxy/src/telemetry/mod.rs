@@ -17,7 +17,7 @@ use opentelemetry_sdk::trace::{BatchConfigBuilder, BatchSpanProcessor, SdkTracer
 use tonic::metadata::{MetadataKey, MetadataMap};
 use tonic::transport::{Certificate, ClientTlsConfig, Identity};
 
-pub use span::{Parent, RequestSpan, Tracing};
+pub use span::{Conclusion, Fault, Parent, Part, RequestSpan, Tracing};
 
 /// Spans that may wait: beyond them spans are dropped, and nothing waits.
 const SPANS: usize = 8_192;

@@ -7,8 +7,8 @@ const SECRETS: [&str; 5] = ["query-secret", "proxy-secret", "cookie-secret", "be
 
 fn gateway(more: &str, collector: &Faulty) -> (Gateway, Origin) {
     let address = collector.address();
-    let setup = Setup::new()
-        .section(&format!("evidence: {{stdout: json{more}, otlp: {{endpoint: \"http://{address}\"}}}}"));
+    let setup =
+        Setup::new().section(&format!("evidence: {{stdout: json{more}, otlp: {{endpoint: \"http://{address}\"}}}}"));
     setup.resolver.answer("allowed.test", &["127.0.0.1"]);
     let origin = Origin::http();
     let gateway = setup.start(&Bundle::new().allow("web", "allowed.test", &[origin.port()]));
@@ -33,7 +33,8 @@ fn queries_credentials_and_cookies_reach_no_record_anywhere() {
     let (gateway, origin) = gateway("", &collector);
     let host = format!("allowed.test:{}", origin.port());
     let fields = "Proxy-Authorization: Basic cHJveHktc2VjcmV0\r\nCookie: session=cookie-secret\r\nAuthorization: Bearer bearer-secret\r\n";
-    for (host, path) in [(host.as_str(), "/kept-path?token=query-secret"), ("denied.test", "/other?token=query-secret")] {
+    for (host, path) in [(host.as_str(), "/kept-path?token=query-secret"), ("denied.test", "/other?token=query-secret")]
+    {
         let url = format!("http://{host}{path}");
         gateway.client().fetch(&url, fields);
         gateway.client().fetch(&url, &fields.replace("Proxy-Authorization: Basic cHJveHktc2VjcmV0\r\n", ""));
