@@ -139,7 +139,7 @@ async fn judge_hello(mut client: Client, mut buffer: BytesMut, passage: Passage<
         drop(passage.refuse(Reason::HelloTimeout, "the client left before the tunnel was open"));
         return;
     }
-    let mut end = drain.clone();
+    let (mut end, started) = (drain.clone(), Instant::now());
     let read = tokio::select! {
         read = client_hello::read(&mut client, &mut buffer, &shared.hello) => read,
         () = end.reached(Phase::Ended) => {
@@ -147,6 +147,7 @@ async fn judge_hello(mut client: Client, mut buffer: BytesMut, passage: Passage<
             return;
         }
     };
+    passage.heard(started.elapsed());
     let (tls, speaks_tls) = match read {
         Ok(Hello::Hello(hello)) => (Tls::Hello(hello), true),
         Ok(Hello::NotTls) => (Tls::Absent, false),

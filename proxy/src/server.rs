@@ -93,11 +93,9 @@ impl Gateway {
         self.shutdown.finish(patience).await;
         self.shared.pool.clear();
         let flushed = self.shared.evidence.flush(patience.max(FLUSH_MIN)).await;
-        let shared = Arc::clone(&self.shared);
-        // It blocks, and what it cannot export in time is lost, as it may be.
-        let ended =
-            tokio::task::spawn_blocking(move || shared.telemetry.as_ref().map(|telemetry| telemetry.end(FLUSH_MIN)));
-        let _ = tokio::time::timeout(FLUSH_MIN * 2, ended).await;
+        if let Some(telemetry) = &self.shared.telemetry {
+            telemetry.end(FLUSH_MIN).await;
+        }
         for task in &self.tasks {
             task.abort();
         }

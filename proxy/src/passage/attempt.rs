@@ -8,10 +8,9 @@ use gatepass_policy::facts::{Facts, Protocol, Tls};
 use gatepass_policy::identity::{Identity, Method};
 use gatepass_policy::schema::Stage;
 use jiff::Timestamp;
-use opentelemetry::trace::SpanKind;
 
 use super::early::unrecorded;
-use super::{Connected, Intent, NameFault, Refused};
+use super::{Connected, Intent, NameFault, Refused, reason_of_resolve};
 use crate::evidence::parts::Timings;
 use crate::evidence::{Admission, DecisionRecord, Durability, Reservation};
 use crate::peer::Peer;
@@ -20,7 +19,7 @@ use crate::refusal::Refusal;
 use crate::reserved;
 use crate::resolver::ResolveError;
 use crate::shared::Shared;
-use crate::telemetry::RequestSpan;
+use crate::telemetry::{Conclusion, Fault as SpanFault, Part, RequestSpan};
 
 /// How many near misses a refusal tells of.
 pub const NEAREST: usize = 3;
@@ -72,8 +71,6 @@ impl<'a> Attempt<'a> {
         if intent.destination.host.name() == Some(reserved::HOST) {
             fault.get_or_insert((Reason::InvalidRequest, OF_OURS.to_owned(), None));
         }
-        let method = intent.request.as_ref().map_or("CONNECT", |request| request.method.as_str());
-        let span = shared.tracing.as_ref().and_then(|tracing| tracing.begin(method, intent.traceparent.as_deref()));
         let facts = Facts {
             now,
             source: Some(peer.address),
@@ -89,6 +86,7 @@ impl<'a> Attempt<'a> {
             // Plain HTTP carries no TLS, and that is known from the start.
             tls: (intent.protocol == Protocol::Http).then_some(Tls::Absent),
         };
+        let span = shared.tracing.as_ref().and_then(|tracing| tracing.begin(&facts, intent.traceparent.as_deref()));
         let shown = if intent.credentials.is_some() { Credentials::Shown } else { Credentials::None };
         (Attempt { shared, snapshot, reservation, facts, shown, timings: Timings::default(), span }, fault)
     }
@@ -98,7 +96,7 @@ impl<'a> Attempt<'a> {
         let verdict = self.snapshot.set.decide(&self.facts);
         let took = started.elapsed();
         self.timings.decide_us = Some(self.timings.decide_us.unwrap_or(0) + micros(took));
-        self.traced("decide", SpanKind::Internal, took);
+        self.traced(Part::Decide, took, None);
         verdict
     }
 
@@ -108,16 +106,16 @@ impl<'a> Attempt<'a> {
         if self.facts.destination.host.name().is_some() {
             let took = started.elapsed();
             self.timings.dns_us = Some(micros(took));
-            self.traced("dns", SpanKind::Client, took);
+            self.traced(Part::Dns, took, resolved.as_ref().err().map(reason_of_resolve));
         }
         self.facts.resolved = Some(resolved?);
         Ok(())
     }
 
     /// Note a part of the way, where it is traced.
-    pub(super) fn traced(&self, name: &'static str, kind: SpanKind, took: Duration) {
+    pub(super) fn traced(&self, part: Part, took: Duration, failed: Option<Reason>) {
         if let Some(span) = &self.span {
-            span.ended(name, kind, took);
+            span.part(part, &self.facts, took, failed);
         }
     }
 
@@ -127,23 +125,23 @@ impl<'a> Attempt<'a> {
             .with_dialled(at.endpoint.address(), at.local)
             .with_trace(self.span.as_ref().map(RequestSpan::trace))
             .with_timings(self.timings);
-        let record = Arc::new(record);
-        let (span, told) = (self.span, self.shared.tracing.as_ref().map(|_| Arc::clone(&record)));
+        let (span, id) = (self.span, self.reservation.id());
+        let (effect, outcome, reason) = (record.effect, record.outcome, record.reason.code);
         let demanded = match decision.keeping {
             Keeping::AsConfigured => Durability::Interval,
             Keeping::Synced => Durability::Synced,
         };
-        match self.reservation.admit(record, demanded).await {
+        match self.reservation.admit(Arc::new(record), demanded).await {
             Ok(admission) => {
-                if let (Some(span), Some(record)) = (span, told) {
-                    span.verdict(&record);
+                if let Some(span) = span {
+                    span.verdict(Conclusion { id, effect, outcome, reason, fault: SpanFault::None });
                 }
                 Ok(admission)
             }
             Err(_) => {
                 let policy = self.snapshot.reference.clone();
                 let record = DecisionRecord::refused(&self.facts, Reason::EvidenceUnavailable, "", policy);
-                Err(unrecorded(record))
+                Err(ended(span, unrecorded(record)))
             }
         }
     }
@@ -192,10 +190,7 @@ impl<'a> Attempt<'a> {
     fn conclude(self, record: DecisionRecord) -> Refusal {
         let record = record.with_trace(self.span.as_ref().map(RequestSpan::trace)).with_timings(self.timings);
         let record = self.reservation.refuse(record);
-        if let Some(span) = self.span {
-            span.verdict(&record);
-        }
-        Refusal { record, status: None }
+        ended(self.span, Refusal { record, status: None })
     }
 
     /// 407 makes a client that has credentials show them (git and curl only do so then), so it is the answer to one
@@ -206,6 +201,17 @@ impl<'a> Attempt<'a> {
             && self.facts.identity.method() == Method::None
             && self.shared.identity.takes_credentials()
     }
+}
+
+/// A refusal is the end of the span.
+fn ended(span: Option<RequestSpan>, refusal: Refusal) -> Refusal {
+    if let Some(span) = span {
+        let record = &refusal.record;
+        let (effect, outcome, reason) = (record.effect, record.outcome, record.reason.code);
+        let fault = if refusal.status() >= 500 { SpanFault::Server } else { SpanFault::None };
+        span.verdict(Conclusion { id: record.id, effect, outcome, reason, fault });
+    }
+    refusal
 }
 
 pub(super) fn micros(took: Duration) -> u64 {

@@ -8,6 +8,7 @@ mod attempt;
 mod early;
 
 use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
 pub use attempt::NEAREST;
 use attempt::{Attempt, micros};
@@ -17,7 +18,6 @@ use gatepass_policy::decision::{Decision, Reason, Verdict};
 use gatepass_policy::facts::{HttpRequest, Protocol, Tls};
 use gatepass_policy::host::Authority;
 use gatepass_policy::schema::Attribute;
-use opentelemetry::trace::SpanKind;
 use tokio::net::TcpStream;
 use uuid::Uuid;
 
@@ -27,6 +27,7 @@ use crate::peer::Peer;
 use crate::refusal::Refusal;
 use crate::resolver::ResolveError;
 use crate::shared::Shared;
+use crate::telemetry::Part;
 
 /// What a client wants: the end of every protocol's own path, and the beginning of the one path they share.
 #[derive(Debug)]
@@ -120,8 +121,12 @@ impl<'a> Clearance<'a> {
 
     async fn connect(&mut self) -> Result<(TcpStream, Connected), DialError> {
         let shared = self.attempt.shared;
-        let dialled = dial::dial(&self.endpoints, &shared.dial, None).await?;
-        self.attempt.traced("connect", SpanKind::Client, dialled.took);
+        let started = Instant::now();
+        let dialled = dial::dial(&self.endpoints, &shared.dial, None).await;
+        let reached = dialled.as_ref().ok().map(|dialled| dialled.endpoint.address());
+        let failed = dialled.as_ref().err().map(|error| reason_of_dial(*error));
+        self.attempt.traced(Part::Connect(reached), started.elapsed(), failed);
+        let dialled = dialled?;
         self.attempt.timings.dial_us = Some(micros(dialled.took));
         Ok((dialled.stream, Connected { endpoint: dialled.endpoint, local: dialled.local }))
     }
@@ -149,6 +154,11 @@ impl Passage<'_> {
     /// Whether an allow asks about the absence of TLS, so that a client which stays silent can be decided on.
     pub fn silence_is_a_fact(&self) -> bool {
         self.attempt.snapshot.set.allows_use(Attribute::TlsPresent)
+    }
+
+    /// The wait for the client's first bytes is over; what came of it is the verdict's to say.
+    pub fn heard(&self, took: Duration) {
+        self.attempt.traced(Part::Tls, took, None);
     }
 
     /// The last stage, where it is needed; then the record; and only then may bytes flow.

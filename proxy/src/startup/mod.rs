@@ -44,7 +44,7 @@ use crate::policy_store::{PolicyStore, Source};
 use crate::resolver::Resolver;
 use crate::shared::Shared;
 use crate::telemetry::Telemetry;
-use crate::{client_hello, tunnel};
+use crate::{client_hello, telemetry, tunnel};
 
 /// What a gateway is started from.
 pub struct Startup {
@@ -120,39 +120,28 @@ impl Startup {
         };
         let found = find_servers(&config.dns).await;
         let services = found.as_ref().map_or_else(|_| Vec::new(), |dns| services(dns, &config));
-        let resolver = match found {
-            Ok(dns) => Resolver::new(&resolver_settings(&dns, &limits))
-                .map_err(|error| problems.push(format!("error: `dns`: {error}"))),
-            Err(problem) => {
-                problems.push(problem);
-                Err(())
-            }
-        };
+        let resolver = found.and_then(|dns| resolver(&dns, &limits)).map_err(|problem| problems.push(problem));
         let room = limits.max_connections.unwrap_or_else(|| connections_within(file_limit()));
         let spare = bounds::Spare::of(file_limit(), room);
-        let telemetry = match (purpose, &config.telemetry) {
-            (Purpose::Serve, Some(telemetry)) => Some(Telemetry::start(&sinks::telemetry(telemetry, &name)?)?),
-            (Purpose::Check, _) | (_, None) => None,
-        };
-        let metrics = Metrics::exported(telemetry.as_ref().and_then(Telemetry::meter));
-        let metrics = Arc::new(metrics.map_err(|error| format!("error: metrics: {error}"))?);
-        let seen = renewal::seen(&config.evidence, limits.otlp_timeout).unwrap_or_default();
+        let seen = renewal::seen(&config.evidence, limits.otlp_timeout);
+        let telemetry = telemetry(&config, &name).map_err(|problem| problems.push(problem));
         let settings = records::settings(&config, room, name, clock.clone()).map_err(|problem| problems.push(problem));
         let floor = floor(&config.floor, services).map_err(|problem| problems.push(problem));
-        let (Ok(resolver), Ok(settings), Ok(floor), true) = (resolver, settings, floor, problems.is_empty()) else {
+        let (Ok(resolver), Ok(telemetry), Ok(settings), Ok(floor), true) =
+            (resolver, telemetry, settings, floor, problems.is_empty())
+        else {
             return Err(problems.join("\n"));
         };
-        let collector = match (&config.evidence.otlp, settings.collector()) {
-            (Some(otlp), Some(client)) => {
-                Some(Renewal::new(client, otlp.clone(), limits.otlp_timeout, seen.unwrap_or_default()).into())
-            }
-            (_, _) => None,
-        };
-        // Last, and only where something is to run: the spool belongs to one gateway at a time.
-        let evidence = match purpose {
-            Purpose::Serve => Evidence::start(settings, Arc::clone(&metrics)),
+        match purpose {
             Purpose::Check => return Ok(Built::Checked(warnings)),
-        };
+            Purpose::Serve => {}
+        }
+        let telemetry = telemetry.as_ref().map(Telemetry::start).transpose()?;
+        let metrics = Metrics::exported(telemetry.as_ref().and_then(Telemetry::meter));
+        let metrics = Arc::new(metrics.map_err(|error| format!("error: metrics: {error}"))?);
+        let collector = Renewal::of(&config.evidence, &settings, limits.otlp_timeout, seen);
+        // Last, and only where something is to run: the spool belongs to one gateway at a time.
+        let evidence = Evidence::start(settings, Arc::clone(&metrics));
         let evidence = evidence.map_err(|error| format!("error: `evidence`: {error}"))?;
         // Names this process in `Via`, so that a loop is seen and a chain of gateways is not taken for one; it tells
         // origins nothing of the machine.
@@ -186,6 +175,18 @@ impl Startup {
         };
         Ok(Built::Parts(Box::new(Parts { shared, listeners: gates, admin: config.admin, warnings })))
     }
+}
+
+fn resolver(servers: &dns::Dns, limits: &Limits) -> Result<Resolver, String> {
+    Resolver::new(&resolver_settings(servers, limits)).map_err(|error| format!("error: `dns`: {error}"))
+}
+
+/// How metrics and traces are exported, where they are, and whether that can be.
+fn telemetry(config: &Config, name: &str) -> Result<Option<telemetry::Settings>, String> {
+    let Some(configured) = &config.telemetry else { return Ok(None) };
+    let settings = sinks::telemetry(configured, name)?;
+    Telemetry::check(&settings)?;
+    Ok(Some(settings))
 }
 
 fn source(bundle: &Bundle, embedded: Vec<SourceFile>, limits: &Limits) -> Source {

@@ -1,6 +1,7 @@
 //! What a collector is shown and trusts, read again: a token or a certificate changes without a restart.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -8,6 +9,7 @@ use gatepass_config::evidence::{Evidence, Otlp};
 use sha2::{Digest as _, Sha256};
 
 use super::sinks;
+use crate::evidence;
 use crate::evidence::ship::otlp::{Client, Settings};
 
 type Seen = [u8; 32];
@@ -21,9 +23,16 @@ pub struct Renewal {
 }
 
 impl Renewal {
-    /// For this client, which was made after `seen` had been read: what changes in between is found at the next look.
-    pub fn new(client: Client, otlp: Otlp, timeout: Duration, seen: Seen) -> Renewal {
-        Renewal { client, otlp, timeout, seen: ArcSwap::from_pointee(seen) }
+    /// For the collector of these settings, if there is one; they were made after `seen` had been read, so what changes in
+    /// between is found at the next look.
+    pub fn of(
+        evidence: &Evidence,
+        settings: &evidence::Settings,
+        timeout: Duration,
+        seen: Seen,
+    ) -> Option<Arc<Renewal>> {
+        let (otlp, client) = (evidence.otlp.clone()?, settings.collector()?);
+        Some(Arc::new(Renewal { client, otlp, timeout, seen: ArcSwap::from_pointee(seen) }))
     }
 
     /// Look once. Says whether anything had changed; what is in force stays where the new is not usable. Blocks on files.
@@ -39,9 +48,10 @@ impl Renewal {
     }
 }
 
-/// What the files of the collector hold now, if there is one.
-pub fn seen(evidence: &Evidence, timeout: Duration) -> Result<Option<Seen>, String> {
-    evidence.otlp.as_ref().map(|otlp| digest(&sinks::collector(otlp, timeout)?)).transpose()
+/// What the files of the collector hold now; where they cannot be read, or there is none, what no files hold.
+pub fn seen(evidence: &Evidence, timeout: Duration) -> Seen {
+    let read = |otlp: &Otlp| digest(&sinks::collector(otlp, timeout).ok()?).ok();
+    evidence.otlp.as_ref().and_then(read).unwrap_or_default()
 }
 
 /// Over each header and each file, its length before it.

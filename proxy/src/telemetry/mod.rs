@@ -3,6 +3,8 @@
 
 mod span;
 
+mod watched;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -14,10 +16,12 @@ use opentelemetry_otlp::{MetricExporter, SpanExporter, WithExportConfig, WithTon
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider};
 use opentelemetry_sdk::trace::{BatchConfigBuilder, BatchSpanProcessor, SdkTracerProvider};
+use tokio::sync::oneshot;
 use tonic::metadata::{MetadataKey, MetadataMap};
 use tonic::transport::{Certificate, ClientTlsConfig, Identity};
+use watched::Watched;
 
-pub use span::{Parent, RequestSpan, Tracing};
+pub use span::{Conclusion, Fault, Parent, Part, RequestSpan, Tracing};
 
 /// Spans that may wait: beyond them spans are dropped, and nothing waits.
 const SPANS: usize = 8_192;
@@ -66,20 +70,13 @@ pub struct Telemetry {
 impl Telemetry {
     /// Start exporting. Nothing is connected yet; a collector that is not there is not waited for.
     pub fn start(settings: &Settings) -> Result<Telemetry, String> {
-        let resource = Resource::builder_empty()
-            .with_attributes([
-                KeyValue::new("service.name", "gatepass"),
-                KeyValue::new("service.version", env!("CARGO_PKG_VERSION")),
-                KeyValue::new("service.instance.id", settings.gateway.clone()),
-            ])
-            .build();
         let metrics = match settings.metrics {
             None => None,
             Some(interval) => {
                 let exporter = reach(MetricExporter::builder().with_tonic(), settings)?.build();
                 let exporter = exporter.map_err(|error| format!("error: `telemetry.metrics`: {error}"))?;
-                let reader = PeriodicReader::builder(exporter).with_interval(interval).build();
-                Some(SdkMeterProvider::builder().with_reader(reader).with_resource(resource.clone()).build())
+                let reader = PeriodicReader::builder(Watched::new(exporter, "metrics")).with_interval(interval).build();
+                Some(SdkMeterProvider::builder().with_reader(reader).with_resource(resource(settings)).build())
             }
         };
         let traced = settings.sample > 0.0 || settings.parent == Parent::Follow;
@@ -89,11 +86,17 @@ impl Telemetry {
                 let exporter = reach(SpanExporter::builder().with_tonic(), settings)?.build();
                 let exporter = exporter.map_err(|error| format!("error: `telemetry.traces`: {error}"))?;
                 let bounds = BatchConfigBuilder::default().with_max_queue_size(SPANS).build();
-                let processor = BatchSpanProcessor::builder(exporter).with_batch_config(bounds).build();
-                Some(SdkTracerProvider::builder().with_span_processor(processor).with_resource(resource).build())
+                let processor = BatchSpanProcessor::builder(Watched::new(exporter, "spans")).with_batch_config(bounds);
+                let provider = SdkTracerProvider::builder().with_span_processor(processor.build());
+                Some(provider.with_resource(resource(settings)).build())
             }
         };
         Ok(Telemetry { metrics, traces, sample: settings.sample, parent: settings.parent })
+    }
+
+    /// Whether it could be started, as far as files and settings tell. Nothing runs afterwards.
+    pub fn check(settings: &Settings) -> Result<(), String> {
+        reach(MetricExporter::builder().with_tonic(), settings).map(drop)
     }
 
     /// What metrics are exported through, if they are.
@@ -107,12 +110,46 @@ impl Telemetry {
         Some(Tracing::new(tracer, self.sample, self.parent))
     }
 
-    /// Export what there is, for so long at most. Blocks.
-    pub fn end(&self, patience: Duration) {
-        // What is not taken is lost, as it may be.
-        let _ = self.traces.as_ref().map(|provider| provider.shutdown_with_timeout(patience));
-        let _ = self.metrics.as_ref().map(|provider| provider.shutdown_with_timeout(patience));
+    /// Export what there is, and wait for that so long at most: what is not taken is lost, as it may be.
+    pub async fn end(&self, patience: Duration) {
+        let (traces, metrics) = (self.traces.clone(), self.metrics.clone());
+        let ends = [
+            apart(move || drop(traces.map(|provider| provider.shutdown_with_timeout(patience)))),
+            apart(move || drop(metrics.map(|provider| provider.shutdown_with_timeout(patience)))),
+        ];
+        let ended = async {
+            for end in ends {
+                let _ = end.await;
+            }
+        };
+        let _ = tokio::time::timeout(patience, ended).await;
     }
+}
+
+/// Do what blocks on a thread of its own, that nobody has to wait for: version 0.33 of the SDK waits five seconds for a
+/// last export whatever it is told, and the end of the runtime waits for its own threads.
+fn apart(end: impl FnOnce() + Send + 'static) -> oneshot::Receiver<()> {
+    let (done, ended) = oneshot::channel();
+    let ending = move || {
+        end();
+        // Whoever asked may have gone.
+        let _ = done.send(());
+    };
+    // Without a thread nothing is exported any more, and the receiver is told so at once.
+    let _ = std::thread::Builder::new().name("telemetry-end".to_owned()).spawn(ending);
+    ended
+}
+
+/// Who exports: the same as on records.
+fn resource(settings: &Settings) -> Resource {
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let attributes = [
+        KeyValue::new("service.name", "gatepass"),
+        KeyValue::new("service.version", env!("CARGO_PKG_VERSION")),
+        KeyValue::new("service.instance.id", settings.gateway.clone()),
+        KeyValue::new("host.name", host),
+    ];
+    Resource::builder_empty().with_attributes(attributes).build()
 }
 
 /// Where to, for either kind of exporter.
