@@ -96,17 +96,28 @@ fn every_panel_of_the_dashboard_shows_what_a_gateway_says() {
     assert!(missing.is_empty(), "no panel shows {missing:?}");
 }
 
+/// What a link says to get to a heading.
+fn anchor(line: &str) -> Option<String> {
+    let heading = line.strip_prefix("##")?.trim_start_matches('#').trim().to_lowercase();
+    let kept = heading.chars().filter(|c| c.is_alphanumeric() || [' ', '-'].contains(c));
+    Some(kept.map(|c| if c == ' ' { '-' } else { c }).collect())
+}
+
 #[test]
 fn every_alert_asks_for_what_a_gateway_says_and_tells_what_to_do() {
     let names = scraped();
     let rules: Value = serde_saphyr::from_str(&read("prometheus-rules.yaml")).unwrap();
     let rules = rules.pointer("/groups/0/rules").and_then(Value::as_array).unwrap();
     assert!(rules.len() >= 8);
+    let documentation = read("../docs/operations.md");
+    let sections: BTreeSet<String> = documentation.lines().filter_map(anchor).collect();
     for rule in rules {
         let name = text(rule, "/alert");
         check(name, text(rule, "/expr"), &names).unwrap();
         assert!(["page", "ticket"].contains(&text(rule, "/labels/severity")), "{name}");
         assert!(!text(rule, "/annotations/summary").is_empty() && !text(rule, "/annotations/description").is_empty());
+        let section = text(rule, "/annotations/runbook").strip_prefix("docs/operations.md#").unwrap();
+        assert!(sections.contains(section), "{name}: docs/operations.md has no section `{section}`");
     }
 }
 

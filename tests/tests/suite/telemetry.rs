@@ -1,7 +1,9 @@
-//! The gateway's own metrics and traces at a real collector; without one, nothing is missed.
+//! The gateway's own metrics and traces at a real collector; without one, nothing is missed. No client makes a series.
+
+use std::collections::BTreeSet;
 
 use gatepass_tests::collector::{Collector, Otlp, Place};
-use gatepass_tests::{Bundle, Gateway, Origin, Setup, eventually};
+use gatepass_tests::{Bundle, Client, Gateway, Origin, Setup, eventually};
 
 fn gateway(place: &Place, traces: &str) -> (Gateway, Origin) {
     let endpoint = place.endpoint(Otlp::Grpc);
@@ -60,4 +62,42 @@ fn a_collector_that_is_not_there_is_not_waited_for() {
     }
     gateway.signal("TERM");
     assert_eq!(gateway.wait(), 0);
+}
+
+fn metrics(gateway: &Gateway) -> String {
+    let address = gateway.address("admin");
+    let mut client = Client::plain(address);
+    client.say(format!("GET /metrics HTTP/1.1\r\nHost: {address}\r\n\r\n"));
+    client.reply().unwrap().body
+}
+
+/// What a scrape shows, without the numbers.
+fn series(text: &str) -> BTreeSet<String> {
+    let lines = text.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
+    lines.map(|line| line.rsplit_once(' ').unwrap().0.to_owned()).collect()
+}
+
+#[test]
+fn nothing_that_a_client_chooses_becomes_a_series() {
+    let setup = Setup::new();
+    setup.resolver.answer("allowed.test", &["127.0.0.1"]);
+    let origin = Origin::http();
+    let gateway = setup.start(&Bundle::new().allow("web", "allowed.test", &[origin.port()]));
+    let before = series(&metrics(&gateway));
+    for number in 0..60 {
+        let host = format!("h{number}.random.test");
+        assert_eq!(gateway.client().connect(&format!("{host}:443")).status, 403);
+        let url = format!("http://allowed.test:{}/{host}?{host}", origin.port());
+        let told = format!("User-Agent: {host}\r\ntraceparent: 00-{number:032x}-00000000000000aa-01\r\n");
+        assert_eq!(gateway.client().fetch(&url, &told).unwrap().status, 200);
+        let mut client = gateway.client();
+        client.say(format!("M{number} http://{host}/ HTTP/1.1\r\nHost: {host}\r\n\r\n"));
+        assert_eq!(client.reply().unwrap().status, 403);
+    }
+    gateway.decided(180);
+    let after = metrics(&gateway);
+    let counted = after.lines().find(|line| line.contains("outcome=\"admitted\",reason=\"allowed\"")).unwrap();
+    assert!(counted.ends_with(" 60"), "it counts: {counted}");
+    assert_eq!(series(&after), before);
+    assert!(!after.contains("random.test"), "{after}");
 }
