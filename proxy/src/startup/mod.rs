@@ -71,7 +71,7 @@ pub struct Parts {
 }
 
 /// What the parts are made for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Purpose {
     /// A gateway.
     Serve,
@@ -132,9 +132,8 @@ impl Startup {
         else {
             return Err(problems.join("\n"));
         };
-        match purpose {
-            Purpose::Check => return Ok(Built::Checked(warnings)),
-            Purpose::Serve => {}
+        if purpose == Purpose::Check {
+            return Ok(Built::Checked(warnings));
         }
         let telemetry = telemetry.as_ref().map(Telemetry::start).transpose()?;
         let metrics = Metrics::exported(telemetry.as_ref().and_then(Telemetry::meter));

@@ -68,7 +68,7 @@ pub fn collector(otlp: &Otlp, timeout: Duration) -> Result<otlp::Settings, Strin
 /// What a collector is shown, as it is now.
 fn headers(collector: &Collector) -> Result<Vec<(HeaderName, HeaderValue)>, String> {
     let read = |header: &Header| {
-        let value = header.read().map_err(|problems| problems.to_string())?;
+        let value = header.read().map_err(|problems| format!("the header `{}`: {problems}", header.name))?;
         let name = HeaderName::try_from(&header.name).map_err(|error| unusable("otlp.headers", &error))?;
         let mut value = HeaderValue::try_from(value.expose()).map_err(|error| unusable("otlp.headers", &error))?;
         value.set_sensitive(true);
