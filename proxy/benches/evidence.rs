@@ -2,7 +2,12 @@
 //!
 //! The admission of a connection on its own task (CPU time and allocations), records through spool and hash, and the
 //! same record through the OpenTelemetry SDK, as far as its processor. Each figure is the median of seven rounds.
-#![allow(clippy::unwrap_used, missing_docs, reason = "a benchmark that cannot do its work has no figure to tell")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    missing_docs,
+    reason = "a benchmark that cannot do its work has no figure to tell"
+)]
 
 use std::future::{Future as _, poll_fn};
 use std::sync::Arc;

@@ -37,9 +37,10 @@ pub async fn keep_floor(shared: Arc<Shared>) {
     }
 }
 
-/// Read policy and certificates once; each keeps what it has where the new is not valid, and says so.
+/// Read policy, certificates and what the collector is shown once; each keeps what it has where the new is not valid, and says so.
 pub async fn once(shared: &Arc<Shared>, gates: &[Gate]) {
     let now = shared.clock.now();
+    collector(shared).await;
     match shared.policy.reload(now).await {
         Reload::Unchanged | Reload::StillRefused => {}
         Reload::Activated(snapshot) => {
@@ -71,6 +72,17 @@ pub async fn once(shared: &Arc<Shared>, gates: &[Gate]) {
                 eprintln!("certificates: reading those of `{}` ended in a fault of the gateway", gate.origin.name)
             }
         }
+    }
+}
+
+/// Read again what the collector is shown and trusts.
+async fn collector(shared: &Shared) {
+    let Some(renewal) = shared.collector.clone() else { return };
+    match tokio::task::spawn_blocking(move || renewal.once()).await {
+        Ok(Ok(false)) => {}
+        Ok(Ok(true)) => eprintln!("evidence: the collector is shown the new headers and certificates"),
+        Ok(Err(unusable)) => eprintln!("evidence: the collector is shown the old headers and certificates: {unusable}"),
+        Err(_) => eprintln!("evidence: reading what the collector is shown ended in a fault of the gateway"),
     }
 }
 

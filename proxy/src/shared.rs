@@ -15,6 +15,7 @@ use crate::live::Live;
 use crate::metrics::Metrics;
 use crate::policy_store::PolicyStore;
 use crate::resolver::Resolver;
+use crate::startup::Renewal;
 use crate::telemetry::{Telemetry, Tracing};
 use crate::{client_hello, dial, forward, http1, tunnel};
 
@@ -26,6 +27,8 @@ pub struct Shared {
     pub policy: Arc<PolicyStore>,
     /// Records.
     pub evidence: Evidence,
+    /// The way to the collector, where it is looked at again.
+    pub collector: Option<Arc<Renewal>>,
     /// Names to addresses.
     pub resolver: Resolver,
     /// What the gateway knows of itself; renewed, since interfaces come and go.

@@ -28,6 +28,16 @@ pub struct Settings {
     pub limits: Limits,
 }
 
+impl Settings {
+    /// The way to the collector, if there is one: what it is shown can be changed while the gateway runs.
+    pub fn collector(&self) -> Option<ship::otlp::Client> {
+        self.sinks.iter().find_map(|sink| match sink {
+            ship::Sink::Otlp(client) => Some(client.clone()),
+            ship::Sink::Syslog(_) | ship::Sink::Ocsf(_) => None,
+        })
+    }
+}
+
 /// Whether the paths of plain HTTP requests are recorded: people put names and keys into them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Paths {

@@ -7,6 +7,8 @@ mod names;
 
 mod records;
 
+mod renewal;
+
 pub mod sinks;
 
 mod who;
@@ -28,6 +30,7 @@ use gatepass_policy::address::Floor;
 use gatepass_policy::diagnostic::Diagnostic;
 use gatepass_policy::source::SourceFile;
 use names::{find_servers, resolver_settings};
+pub use renewal::Renewal;
 use tokio::sync::Semaphore;
 use who::registry;
 
@@ -128,12 +131,19 @@ impl Startup {
         let room = limits.max_connections.unwrap_or_else(|| connections_within(file_limit()));
         let spare = bounds::Spare::of(file_limit(), room);
         let telemetry = telemetry(&config, &name).map_err(|problem| problems.push(problem));
+        let seen = renewal::seen(&config.evidence, limits.otlp_timeout).unwrap_or_default();
         let settings = records::settings(&config, room, name, clock.clone()).map_err(|problem| problems.push(problem));
         let floor = floor(&config.floor, services).map_err(|problem| problems.push(problem));
         let (Ok(resolver), Ok(telemetry), Ok(settings), Ok(floor), true) =
             (resolver, telemetry, settings, floor, problems.is_empty())
         else {
             return Err(problems.join("\n"));
+        };
+        let collector = match (&config.evidence.otlp, settings.collector()) {
+            (Some(otlp), Some(client)) => {
+                Some(Renewal::new(client, otlp.clone(), limits.otlp_timeout, seen.unwrap_or_default()).into())
+            }
+            (_, _) => None,
         };
         match purpose {
             Purpose::Check => return Ok(Built::Checked(warnings)),
@@ -153,6 +163,7 @@ impl Startup {
             clock,
             policy: Arc::new(policy),
             evidence,
+            collector,
             resolver,
             floor: ArcSwap::from_pointee(floor),
             identity: registry(&config.identity),

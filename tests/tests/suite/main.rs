@@ -27,6 +27,8 @@ mod demo;
 
 mod evidence;
 
+mod dashboards;
+
 mod deployment;
 
 mod hellos;

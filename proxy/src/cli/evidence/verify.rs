@@ -127,7 +127,7 @@ fn told(report: &Report, from_outside: bool, paint: Paint) -> String {
     }
     if let Some(broken) = &report.broken {
         let uid = broken.uid.as_ref().map_or_else(String::new, |uid| format!(" ({uid})"));
-        row("broken", paint.bad(&format!("record {}{uid}: {}", broken.sequence, broken.what)));
+        row("broken", paint.bad(format!("record {}{uid}: {}", broken.sequence, broken.what)));
         row("", format!("in {} at {}", broken.file, broken.at));
     } else if let Some(why) = &report.unproved {
         row("unproved", paint.bad(why));

@@ -163,7 +163,7 @@ fn a_log_is_not_gone_on_with_where_its_records_are_not_those_that_it_signed() {
         let restored = |altered: usize| {
             let mut all = leaves(700);
             all[altered] = leaf_hash(&[b"other"]);
-            store.restore(700, 0, |first| all[first as usize..].to_vec().into_iter().map(Ok))
+            store.restore(700, 0, |first| all[first as usize..].iter().copied().map(Ok))
         };
         assert_eq!(
             restored(699).unwrap().root(),

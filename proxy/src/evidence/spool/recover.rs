@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use uuid::Uuid;
@@ -92,6 +93,9 @@ fn io_error(path: &Path) -> impl FnOnce(io::Error) -> SpoolError {
 /// Make the directory, or go on with what is in it.
 pub(in crate::evidence) fn open(directory: &Path, author: &Author) -> Result<Recovered, SpoolError> {
     let segments = directory.join("segments");
+    // Who reached for what is nobody else's to read. A directory that is there already keeps the mode it was given.
+    let mut own = std::fs::DirBuilder::new();
+    own.recursive(true).mode(0o700).create(directory).map_err(io_error(directory))?;
     for needed in [&segments, &directory.join("quarantine"), &directory.join("cursor")] {
         std::fs::create_dir_all(needed).map_err(io_error(needed))?;
     }

@@ -6,14 +6,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
-use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, RwLock};
 use std::time::Duration;
 
 use gatepass_tests::collector::{Collector, Otlp, Place};
-use gatepass_tests::gateway::binary;
-use gatepass_tests::{Bundle, Gateway, Origin, Setup, eventually};
+use gatepass_tests::{Bundle, Client, Gateway, Setup, Witness, eventually};
 use serde_json::Value;
 
 /// Records of the short form: a connection has two, a denial one.
@@ -22,6 +20,8 @@ const RECORDS: usize = 2_000;
 /// Deaths of the gateway, and of the collector, at least.
 const KILLS: usize = 6;
 const OUTAGES: usize = 2;
+
+const CLIENTS: usize = 8;
 
 /// How long a client waits for a gateway that is dead.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -34,6 +34,15 @@ struct Told {
     records: AtomicUsize,
     /// Nobody needs to ask any more.
     enough: AtomicBool,
+}
+
+/// Tells the clients to end, however this ends.
+struct Done<'a>(&'a Told);
+
+impl Drop for Done<'_> {
+    fn drop(&mut self) {
+        self.0.enough.store(true, Ordering::Relaxed);
+    }
 }
 
 /// One connection; the decision's id and whether a byte came back, unless the gateway died in between.
@@ -90,33 +99,40 @@ fn load(told: &Told, address: &RwLock<SocketAddr>, allowed: &str) {
     }
 }
 
-/// Every record in the spool, by `gatepass evidence export`.
-fn exported(gateway: &Gateway) -> Vec<Value> {
-    let output = Command::new(binary()).args(["evidence", "export"]).current_dir(gateway.path()).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let text = String::from_utf8(output.stdout).unwrap();
-    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+/// A tunnel that carried a byte and stays open, and its decision's id.
+fn open(gateway: &Gateway, allowed: &str) -> (Client, String) {
+    let mut client = gateway.client();
+    let reply = client.connect(allowed);
+    assert_eq!(reply.status, 200, "{}", reply.head);
+    client.say("x");
+    assert_eq!(client.take(1), b"x");
+    (client, reply.id())
 }
 
-fn verified(gateway: &Gateway) {
-    let output = Command::new(binary()).args(["evidence", "verify"]).current_dir(gateway.path()).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+/// What is left when gateway and collector have died often enough.
+struct Tormented {
+    gateway: Gateway,
+    collector: Collector,
+    /// What the collectors before the last one had printed when they died.
+    arrived: BTreeSet<String>,
+    /// Decisions of tunnels that were open when the gateway died, one for each death.
+    cut: Vec<String>,
 }
 
-/// Kill and start again at random points until there are enough records and enough deaths. Returns the last gateway, and what the collectors
-/// before the last one had printed when they died.
+/// Kill and start again at random points until there are enough records and enough deaths.
 fn torment(
     mut gateway: Gateway,
     place: &Place,
     address: &RwLock<SocketAddr>,
     told: &Told,
-    wanted: usize,
-) -> (Gateway, Collector, BTreeSet<String>, usize) {
-    let (mut dice, mut kills, mut outages, mut arrived) = (42, 0, 0, BTreeSet::new());
+    (allowed, wanted): (&str, usize),
+) -> Tormented {
+    let (mut dice, mut outages, mut arrived, mut cut) = (42, 0, BTreeSet::new(), Vec::new());
     let mut collector = Collector::start(place);
-    while told.records.load(Ordering::Relaxed) < wanted || kills < KILLS || outages < OUTAGES {
+    while told.records.load(Ordering::Relaxed) < wanted || cut.len() < KILLS || outages < OUTAGES {
+        let (client, id) = open(&gateway, allowed);
         std::thread::sleep(Duration::from_millis(20 + random(&mut dice) % 400));
-        if random(&mut dice) % 4 == 0 {
+        if random(&mut dice).is_multiple_of(4) {
             arrived.extend(uids(&collector.kill()));
             collector = Collector::start(place);
             outages += 1;
@@ -125,11 +141,32 @@ fn torment(
             gateway.wait();
             gateway = gateway.start_again();
             *address.write().unwrap() = gateway.plain();
-            kills += 1;
+            cut.push(id);
         }
+        drop(client);
     }
-    told.enough.store(true, Ordering::Relaxed);
-    (gateway, collector, arrived, kills)
+    Tormented { gateway, collector, arrived, cut }
+}
+
+/// Every record in the spool by its uid, once every admission has its close. Numbers have no hole, and no uid comes twice.
+fn settled(gateway: &Gateway) -> (Vec<Value>, BTreeMap<String, Value>) {
+    let records = eventually("every admission in the spool has its close", || {
+        let records = gateway.exported();
+        let closes: BTreeSet<&str> =
+            records.iter().filter(|r| r["kind"] == "close").filter_map(|r| r["id"].as_str()).collect();
+        let mut admitted = records.iter().filter(|record| record["outcome"] == "admitted");
+        admitted.all(|record| closes.contains(record["id"].as_str().unwrap())).then_some(records)
+    });
+    let mut known = BTreeMap::new();
+    for (number, record) in records.iter().enumerate() {
+        assert_eq!(record["sequence"], number + 1, "a hole or a repetition: {record}");
+        let uid = match record["kind"].as_str().unwrap() {
+            "close" => format!("{}/close", record["id"].as_str().unwrap()),
+            _ => record["id"].as_str().unwrap().to_owned(),
+        };
+        assert!(known.insert(uid, record.clone()).is_none(), "twice: {record}");
+    }
+    (records, known)
 }
 
 #[test]
@@ -140,38 +177,32 @@ fn nothing_that_was_carried_is_missing_after_crashes_of_gateway_and_collector() 
         .section(&place.evidence(Otlp::Grpc))
         .section("limits: {evidence_retry_first: 20ms, evidence_retry_longest: 100ms}");
     setup.resolver.answer("allowed.test", &["127.0.0.1"]);
-    let origin = Origin::echo();
-    let allowed = format!("allowed.test:{}", origin.port());
-    let gateway = setup.start(&Bundle::new().allow("web", "allowed.test", &[origin.port()]));
+    let witness = Witness::of(&setup.scratch.path().join("gatepass-data/evidence"));
+    let allowed = format!("allowed.test:{}", witness.port());
+    let gateway = setup.start(&Bundle::new().allow("web", "allowed.test", &[witness.port()]));
     let told = Told::default();
     let address = RwLock::new(gateway.plain());
-    let (gateway, collector, mut arrived, kills) = std::thread::scope(|scope| {
-        let tormented = scope.spawn(|| torment(gateway, &place, &address, &told, wanted));
-        (0..8).for_each(|_| drop(scope.spawn(|| load(&told, &address, &allowed))));
+    let Tormented { gateway, collector, mut arrived, cut } = std::thread::scope(|scope| {
+        let tormented = scope.spawn(|| {
+            // Also where this fails, so that the others end.
+            let _done = Done(&told);
+            torment(gateway, &place, &address, &told, (&allowed, wanted))
+        });
+        (0..CLIENTS).for_each(|_| drop(scope.spawn(|| load(&told, &address, &allowed))));
         tormented.join().unwrap()
     });
+    let (records, known) = settled(&gateway);
     let carried = told.carried.into_inner().unwrap();
-    let records = eventually("every admission in the spool has its close", || {
-        let records = exported(&gateway);
-        let closes: BTreeSet<&str> =
-            records.iter().filter(|r| r["kind"] == "close").filter_map(|r| r["id"].as_str()).collect();
-        let admitted = records.iter().filter(|record| record["outcome"] == "admitted");
-        let open = admitted.filter(|record| !closes.contains(record["id"].as_str().unwrap())).count();
-        (open == 0).then_some(records)
-    });
-    let mut known = BTreeMap::new();
-    for (number, record) in records.iter().enumerate() {
-        assert_eq!(record["sequence"], number + 1, "a hole or a repetition: {record}");
-        let uid = match record["kind"].as_str().unwrap() {
-            "close" => format!("{}/close", record["id"].as_str().unwrap()),
-            _ => record["id"].as_str().unwrap().to_owned(),
-        };
-        assert!(known.insert(uid, record).is_none(), "twice: {record}");
-    }
-    for id in &carried {
+    for id in carried.iter().chain(&cut) {
         assert!(known.get(id).is_some_and(|record| record["outcome"] == "admitted"), "{id} was carried unrecorded");
     }
-    verified(&gateway);
+    assert_eq!(witness.unrecorded(), Vec::<String>::new(), "bytes that came before their record");
+    for id in &cut {
+        let close = &known[&format!("{id}/close")];
+        assert_eq!(close["ending"], "error", "{close}");
+        assert!(close.get("bytes_sent").is_none() && close.get("bytes_received").is_none(), "{close}");
+    }
+    gateway.evidence(&["verify"]);
     eventually("the collector has the last record", || {
         let last = records.last().unwrap()["id"].as_str().unwrap();
         collector.records().iter().any(|record| record.contains(last)).then_some(())
@@ -179,5 +210,6 @@ fn nothing_that_was_carried_is_missing_after_crashes_of_gateway_and_collector() 
     arrived.extend(uids(&collector.records()));
     let missing: Vec<_> = known.keys().filter(|uid| !arrived.contains(*uid)).collect();
     assert!(missing.is_empty(), "{} of {} never arrived: {missing:?}", missing.len(), known.len());
-    println!("{} records, {} carried, {kills} kills of the gateway, none missing", known.len(), carried.len());
+    let (kills, known) = (cut.len(), known.len());
+    println!("{known} records, {} carried, {kills} kills of the gateway, none missing", carried.len());
 }

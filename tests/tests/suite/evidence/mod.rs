@@ -20,6 +20,10 @@ mod refused;
 
 mod before;
 
+mod flood;
+
+mod pinned;
+
 mod disk;
 
 mod full;

@@ -12,6 +12,8 @@ mod sinks;
 
 mod rate;
 
+mod renewed;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
