@@ -308,13 +308,16 @@ async fn the_trace_of_a_client_is_followed_only_if_it_is_sampled_and_following_i
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn about_the_configured_share_of_requests_is_traced() {
+async fn about_the_configured_share_of_requests_is_traced_each_whatever_the_one_before_it_was() {
     let tenth = Settings { sample: 0.1, metrics: None, ..settings("127.0.0.1:9".parse().unwrap()) };
     let telemetry = Telemetry::start(&tenth).unwrap();
     let (facts, tracing) = (facts(), telemetry.tracing().unwrap());
-    let traced = (0..20_000).filter(|_| tracing.begin(&facts, None).is_some()).count();
-    // Twenty standard deviations.
-    assert!((1_150..2_850).contains(&traced), "{traced} of 20,000");
+    let traced: Vec<bool> = (0..20_000).map(|_| tracing.begin(&facts, None).is_some()).collect();
+    let chosen = traced.iter().filter(|chosen| **chosen).count();
+    let turns = traced.windows(2).filter(|pair| pair[0] != pair[1]).count();
+    // Around 2,000 and 3,600; more than ten standard deviations to either side.
+    assert!((1_500..2_500).contains(&chosen), "{chosen} of 20,000");
+    assert!((2_700..4_500).contains(&turns), "{turns} turns: bursts are traced as a whole");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
