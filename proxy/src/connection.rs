@@ -61,6 +61,10 @@ pub async fn serve(client: Client, peer: Peer, shared: std::sync::Arc<Shared>, d
             Next::Head(_) | Next::End => return,
         }
         patience = shared.limits.keep_alive_timeout;
+        if !conversation.buffer.is_empty() {
+            // Requests that were sent ahead would else be served in one go, and everybody else wait for them.
+            tokio::task::yield_now().await;
+        }
     }
 }
 

@@ -6,6 +6,7 @@
 use std::collections::{HashSet, VecDeque};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -33,7 +34,11 @@ struct Seen {
 
 /// The file that new pairs are added to.
 #[derive(Debug)]
-pub(super) struct Journal(File);
+pub(super) struct Journal {
+    file: File,
+    /// Where the next pair goes: behind whole ones, whatever a write that failed has left.
+    end: u64,
+}
 
 /// The name of the file.
 const FILE: &str = "first-seen";
@@ -43,10 +48,11 @@ impl FirstSeen {
     pub fn open(directory: &Path, capacity: usize) -> io::Result<(FirstSeen, Journal)> {
         let path = directory.join(FILE);
         let mut bytes = Vec::new();
-        let mut file = OpenOptions::new().read(true).append(true).create(true).open(&path)?;
+        let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path)?;
         file.read_to_end(&mut bytes)?;
         let (chunks, torn) = bytes.as_chunks::<16>();
         let kept = chunks.get(chunks.len().saturating_sub(capacity)..).unwrap_or_default();
+        let mut end = bytes.len() as u64;
         if !torn.is_empty() || chunks.len() > capacity.saturating_mul(2) {
             // The end of a write that was cut short, or more than is remembered: written anew.
             let new = path.with_extension("new");
@@ -54,13 +60,13 @@ impl FirstSeen {
             fresh.write_all(kept.as_flattened())?;
             fresh.sync_all()?;
             std::fs::rename(&new, &path)?;
-            file = OpenOptions::new().append(true).open(&path)?;
+            (file, end) = (fresh, kept.as_flattened().len() as u64);
         }
         let mut seen = Seen::default();
         for chunk in kept {
             seen.add(Pair(*chunk), capacity);
         }
-        Ok((FirstSeen { capacity, seen: Mutex::new(seen) }, Journal(file)))
+        Ok((FirstSeen { capacity, seen: Mutex::new(seen) }, Journal { file, end }))
     }
 
     /// Mark a record that is about to be admitted, if it is the first of its pair. The pair is to be given back where the
@@ -121,7 +127,9 @@ impl Journal {
             return Ok(());
         }
         let bytes: Vec<u8> = pairs.drain(..).flat_map(|pair| pair.0).collect();
-        self.0.write_all(&bytes)
+        self.file.write_all_at(&bytes, self.end)?;
+        self.end += bytes.len() as u64;
+        Ok(())
     }
 }
 
@@ -161,6 +169,21 @@ mod tests {
         let (again, _) = FirstSeen::open(&directory, 10).unwrap();
         assert!(!is_first(&again, "a.test").0 && is_first(&again, "b.test").0);
         assert_eq!(std::fs::metadata(directory.join(FILE)).unwrap().len(), 16);
+        std::fs::remove_dir_all(directory).unwrap();
+    }
+
+    #[test]
+    fn pairs_that_come_after_a_write_that_was_cut_short_are_remembered() {
+        let directory = spool().directory;
+        std::fs::create_dir_all(&directory).unwrap();
+        let (seen, mut journal) = FirstSeen::open(&directory, 10).unwrap();
+        // What a full disk leaves of a write.
+        std::fs::OpenOptions::new().append(true).open(directory.join(FILE)).unwrap().write_all(&[1; 7]).unwrap();
+        for domain in ["a.test", "b.test"] {
+            journal.add(&mut vec![is_first(&seen, domain).1.unwrap()]).unwrap();
+        }
+        let (again, _) = FirstSeen::open(&directory, 10).unwrap();
+        assert!(!is_first(&again, "a.test").0 && !is_first(&again, "b.test").0);
         std::fs::remove_dir_all(directory).unwrap();
     }
 

@@ -186,3 +186,6 @@ impl Tls {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

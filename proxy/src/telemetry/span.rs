@@ -102,11 +102,10 @@ impl Tracing {
 
     /// Whether this request is among the share that starts a trace.
     fn chosen(&self) -> bool {
-        // The end of a UUIDv7 is random.
-        let (_, random) = uuid::Uuid::now_v7().as_u64_pair();
-        // Its two highest bits are the variant's.
-        #[expect(clippy::cast_precision_loss, reason = "a share needs no 62 bits")]
-        let place = (random << 2 >> 2) as f64 / (1u64 << 62) as f64;
+        // The last 32 bits of a UUIDv7 are random. Those before them count up within a millisecond, so that a burst would
+        // be traced as a whole or not at all.
+        let [.., a, b, c, d] = *Uuid::now_v7().as_bytes();
+        let place = f64::from(u32::from_be_bytes([a, b, c, d])) / (f64::from(u32::MAX) + 1.0);
         place < self.sample
     }
 }

@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::FileExt as _;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
@@ -37,18 +37,24 @@ pub(in crate::evidence) struct Disk {
     header: Header,
     file: Arc<File>,
     first: u64,
+    /// Where the first frame begins.
+    head: u64,
     begun: Instant,
     written: Extent,
     synced: Extent,
     unsynced: VecDeque<Chunk>,
     unsynced_bytes: usize,
     suspect: bool,
+    /// The next segment may be there already, although beginning it failed.
+    ended: bool,
+    /// Segments that were ended, and nobody asked for yet.
+    sealed: Vec<(u64, Extent)>,
 }
 
 impl Disk {
     /// Begin a segment in this directory; `header.first` is its first record.
     pub fn begin(directory: &Path, header: Header) -> io::Result<Disk> {
-        let (file, end) = create(directory, &header, &[])?;
+        let Begun { file, head, end } = create(directory, &header, &[])?;
         let first = header.first;
         let written = Extent { end, last: first - 1 };
         Ok(Disk {
@@ -56,12 +62,15 @@ impl Disk {
             header,
             file: Arc::new(file),
             first,
+            head,
             begun: Instant::now(),
             written,
             synced: written,
             unsynced: VecDeque::new(),
             unsynced_bytes: 0,
             suspect: false,
+            ended: false,
+            sealed: Vec::new(),
         })
     }
 
@@ -100,9 +109,42 @@ impl Disk {
         self.suspect
     }
 
-    /// The file and how far it is written, for whoever synchronises it beside the writer.
-    pub fn to_sync(&self) -> (Arc<File>, Extent) {
-        (Arc::clone(&self.file), self.written)
+    /// Whether nothing more may be written into this segment: readers look for it in the next one, which may be there.
+    pub fn is_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// Segments that were ended since this was asked last, oldest first: the first record, and what is in it.
+    pub fn take_sealed(&mut self) -> Vec<(u64, Extent)> {
+        std::mem::take(&mut self.sealed)
+    }
+
+    /// The file and how far it is written, for whoever synchronises it beside the writer; `None` where that failed before.
+    pub fn to_sync(&self) -> Option<(Arc<File>, Extent)> {
+        (!self.suspect).then(|| (Arc::clone(&self.file), self.written))
+    }
+
+    /// Look whether the segment still stands where readers look for it. Where somebody removed it, everything in it is
+    /// written anew with the next records.
+    pub fn look(&mut self) -> io::Result<bool> {
+        let path = self.directory.join(segment::file_name(self.first));
+        let known = self.file.metadata()?;
+        match std::fs::metadata(path) {
+            Ok(found) if (found.dev(), found.ino()) == (known.dev(), known.ino()) => return Ok(true),
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+        let length = usize::try_from(self.synced.end - self.head).map_err(io::Error::other)?;
+        if length > 0 {
+            let mut bytes = vec![0; length];
+            self.file.read_exact_at(&mut bytes, self.head)?;
+            self.unsynced.push_front(Chunk { end: self.synced.end, bytes });
+            self.unsynced_bytes += length;
+            self.synced = Extent { end: self.head, last: self.first - 1 };
+        }
+        self.suspect = true;
+        Ok(false)
     }
 
     /// Write frames; `last` is the sequence number of the last one. On an error nothing of them counts as written, and
@@ -122,19 +164,20 @@ impl Disk {
 
     /// Bring everything that was written to the disk.
     pub fn sync(&mut self) -> io::Result<()> {
-        if self.suspect {
-            return self.replace();
-        }
+        let Some((file, to)) = self.to_sync() else { return self.replace() };
         if self.is_synced() {
             return Ok(());
         }
-        let (file, to) = self.to_sync();
         let outcome = file.sync_data();
-        self.synced_beside(to, outcome)
+        self.synced_beside(&file, to, outcome)
     }
 
     /// What became of a synchronisation of [`Disk::to_sync`].
-    pub fn synced_beside(&mut self, to: Extent, outcome: io::Result<()>) -> io::Result<()> {
+    pub fn synced_beside(&mut self, file: &Arc<File>, to: Extent, outcome: io::Result<()>) -> io::Result<()> {
+        // A yes after a no means nothing, and a file that was replaced has nothing to say.
+        if self.suspect || !Arc::ptr_eq(file, &self.file) {
+            return Ok(());
+        }
         if let Err(error) = outcome {
             self.suspect = true;
             return Err(error);
@@ -147,24 +190,24 @@ impl Disk {
         Ok(())
     }
 
-    /// End this segment and begin the next: everything is on the disk first, so a sealed segment is whole. Returns what
-    /// the sealed one holds.
-    pub fn roll(&mut self) -> io::Result<Extent> {
+    /// End this segment and begin the next: everything is on the disk first, so a sealed segment is whole.
+    pub fn roll(&mut self) -> io::Result<()> {
         self.sync()?;
-        let sealed = self.written;
-        let header = Header { first: sealed.last + 1, ..self.header.clone() };
-        let (file, end) = create(&self.directory, &header, &[])?;
-        self.become_of(file, header.first, Extent { end, last: sealed.last });
-        Ok(sealed)
+        let last = self.written.last;
+        let header = Header { first: last + 1, ..self.header.clone() };
+        self.ended = true;
+        let begun = create(&self.directory, &header, &[])?;
+        self.become_of(begun, header.first, last);
+        Ok(())
     }
 
     /// Write what may not be on the disk into a segment of its own, and cut it from the suspect one.
     fn replace(&mut self) -> io::Result<()> {
         let header = Header { first: self.synced.last + 1, ..self.header.clone() };
         let chunks: Vec<&[u8]> = self.unsynced.iter().map(|chunk| chunk.bytes.as_slice()).collect();
-        let (file, end) = create(&self.directory, &header, &chunks)?;
+        let begun = create(&self.directory, &header, &chunks)?;
         let (old, cut, replaced) = (Arc::clone(&self.file), self.synced.end, header.first == self.first);
-        self.become_of(file, header.first, Extent { end, last: self.written.last });
+        self.become_of(begun, header.first, self.written.last);
         if !replaced {
             // What stays behind where this fails is the same records once more, and readers go by the numbers.
             let _ = old.set_len(cut);
@@ -172,25 +215,44 @@ impl Disk {
         Ok(())
     }
 
-    fn become_of(&mut self, file: File, first: u64, written: Extent) {
+    fn become_of(&mut self, begun: Begun, first: u64, last: u64) {
+        if first != self.first {
+            self.sealed.push((self.first, self.synced));
+        }
+        let Begun { file, head, end } = begun;
+        let written = Extent { end, last };
         self.file = Arc::new(file);
-        self.first = first;
+        (self.first, self.head) = (first, head);
         self.begun = Instant::now();
         (self.written, self.synced) = (written, written);
         self.unsynced.clear();
         self.unsynced_bytes = 0;
         self.suspect = false;
+        self.ended = false;
     }
+}
+
+/// Whether room on the disk, or in somebody's share of it, is what was missing.
+pub(super) fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+/// A segment that was begun.
+struct Begun {
+    file: File,
+    /// Where its first frame begins, and where the last one ends.
+    head: u64,
+    end: u64,
 }
 
 /// A new segment with these frames, on the disk under its name when this returns. It takes the place of another one of
 /// this name, of which nothing is on the disk.
-fn create(directory: &Path, header: &Header, frames: &[&[u8]]) -> io::Result<(File, u64)> {
+fn create(directory: &Path, header: &Header, frames: &[&[u8]]) -> io::Result<Begun> {
     let path = directory.join(segment::file_name(header.first));
     let new = path.with_extension("new");
     let created = jiff::Timestamp::now().to_string();
     let head = Header { created, ..header.clone() }.encode();
-    let file = OpenOptions::new().write(true).create(true).truncate(true).open(&new)?;
+    let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&new)?;
     let mut end = 0;
     for bytes in std::iter::once(head.as_slice()).chain(frames.iter().copied()) {
         file.write_all_at(bytes, end)?;
@@ -199,5 +261,8 @@ fn create(directory: &Path, header: &Header, frames: &[&[u8]]) -> io::Result<(Fi
     file.sync_all()?;
     std::fs::rename(&new, &path)?;
     File::open(directory)?.sync_all()?;
-    Ok((file, end))
+    Ok(Begun { file, head: head.len() as u64, end })
 }
+
+#[cfg(test)]
+mod tests;

@@ -229,18 +229,26 @@ fn leaves(found: &[Found], first: u64) -> impl Iterator<Item = io::Result<Hash>>
     let begin = found.iter().rposition(|segment| segment.first <= first + 1).unwrap_or(0);
     let mut next = first + 1;
     let segments = found.get(begin..).unwrap_or_default();
-    segments.iter().flat_map(move |segment| {
-        let hashes = hashes(segment, &mut next);
+    segments.iter().enumerate().flat_map(move |(place, segment)| {
+        let following = segments.get(place + 1).map(|segment| segment.first);
+        let hashes = hashes(segment, following, &mut next);
         hashes.unwrap_or_else(|error| vec![Err(error)])
     })
 }
 
-fn hashes(segment: &Found, next: &mut u64) -> io::Result<Vec<io::Result<Hash>>> {
+fn hashes(segment: &Found, following: Option<u64>, next: &mut u64) -> io::Result<Vec<io::Result<Hash>>> {
     let invalid =
         |fault: Fault| io::Error::new(io::ErrorKind::InvalidData, format!("{}: {fault}", segment.path.display()));
     let mut reader = Reader::open(File::open(&segment.path)?).map_err(invalid)?;
     let mut hashes = Vec::new();
-    while let Some((sequence, frame)) = reader.next().map_err(invalid)? {
+    loop {
+        let (sequence, frame) = match reader.next() {
+            Ok(Some(read)) => read,
+            Ok(None) => break,
+            // What the disk did not take was written anew into the following segment.
+            Err(_) if following.is_some_and(|following| following <= *next) => break,
+            Err(fault) => return Err(invalid(fault)),
+        };
         // Records may stand twice where a disk failed once; they go by their numbers.
         if sequence == *next {
             hashes.push(Ok(match frame {

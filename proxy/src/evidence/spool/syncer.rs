@@ -11,8 +11,6 @@ use super::disk::Extent;
 #[derive(Debug)]
 pub(super) struct Task {
     pub file: Arc<File>,
-    /// The first record of the segment, which tells segments apart.
-    pub segment: u64,
     pub to: Extent,
 }
 

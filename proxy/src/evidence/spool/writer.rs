@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use super::disk::Disk;
+use super::disk::{Disk, is_full};
 use super::ledger::Ledger;
 use super::segment;
 use super::shelf::Shelf;
@@ -221,12 +221,14 @@ impl Writer {
         let mut pause = self.limits.retry_first;
         let started = Instant::now();
         while let Err(error) = self.attempt() {
-            self.group.waiters.drain(..).for_each(|waiter| waiter.failed());
+            // First of all: who is refused now and comes again is not even dialled for.
             if self.queue.set_spool_fails(true) {
                 alarm(&format!("evidence: the spool cannot be written to ({error}); new connections are refused"));
             }
+            self.group.waiters.drain(..).for_each(|waiter| waiter.failed());
+            self.shelve();
             // What every sink has may go earlier than it would, if that is what is missing.
-            if error.kind() == io::ErrorKind::StorageFull && self.shelf.make_room(|last| self.ledger.cover(last)) {
+            if is_full(&error) && self.shelf.make_room(|last| self.ledger.cover(last)) {
                 continue;
             }
             if self.queue.sleep_unless_stopped(pause) {
@@ -250,7 +252,8 @@ impl Writer {
         let frames = self.group.frames.len() as u64;
         let written = self.disk.written();
         let holds_records = written.last >= self.disk.first();
-        if holds_records && frames > 0 && written.end + frames > self.limits.segment_bytes {
+        let full = written.end + frames > self.limits.segment_bytes || self.disk.is_ended();
+        if holds_records && frames > 0 && full {
             self.roll()?;
         }
         if frames > 0 {
@@ -276,6 +279,7 @@ impl Writer {
         }
         self.group.waiters.drain(..).for_each(|waiter| waiter.stands());
         self.queue.give_back(&mut self.buffers);
+        self.shelve();
         self.metrics.evidence_records.increment(self.group.items.len() as u64);
         self.queue.space().set_used(self.shelf.bytes() + self.disk.written().end);
         for (item, room) in self.group.items.drain(..) {
@@ -296,15 +300,20 @@ impl Writer {
 
     fn roll(&mut self) -> io::Result<()> {
         self.await_syncer();
-        let first = self.disk.first();
-        let sealed = self.disk.roll()?;
-        self.shelf.sealed(first, sealed);
-        Ok(())
+        self.disk.roll()
+    }
+
+    /// Segments that were ended, by rolling or by a disk that failed, are looked after from now on.
+    fn shelve(&mut self) {
+        for (first, extent) in self.disk.take_sealed() {
+            self.shelf.sealed(first, extent);
+        }
     }
 
     /// What only time brings about.
     fn tend(&mut self, now: Instant) {
-        self.heed_syncer();
+        let ended = self.syncer.ended();
+        self.heed(ended);
         if self.disk.unsynced_bytes() > self.limits.unsynced_bytes {
             // The disk is slower than the records: everyone waits for it rather than memory filling up.
             self.begin_sync(now);
@@ -329,11 +338,16 @@ impl Writer {
     }
 
     fn look_after_shelf(&mut self, now: Instant) {
+        // Where it cannot be looked at, the next look tells.
+        if !self.disk.look().unwrap_or(true) {
+            alarm("evidence: the segment that is being written was removed; it is written anew");
+        }
         let holds_records = self.disk.written().last >= self.disk.first();
         if holds_records && now.duration_since(self.disk.begun()) >= self.limits.segment_age {
             // Where this fails the next look, or the next record, tries again and says so.
             let _ = self.roll();
         }
+        self.shelve();
         let wanted = self.queue.space().wanted();
         for gap in self.shelf.tend(wanted, |last| self.ledger.cover(last)) {
             self.metrics.evidence_dropped.increment(gap.records());
@@ -348,27 +362,19 @@ impl Writer {
 
     fn begin_sync(&mut self, now: Instant) {
         self.synced_at = now;
-        let (file, to) = self.disk.to_sync();
-        self.syncer.begin(Task { file, segment: self.disk.first(), to });
-    }
-
-    fn heed_syncer(&mut self) {
-        if let Some((task, outcome)) = self.syncer.ended() {
-            self.heed(&task, outcome);
+        if let Some((file, to)) = self.disk.to_sync() {
+            self.syncer.begin(Task { file, to });
         }
     }
 
     fn await_syncer(&mut self) {
-        if let Some((task, outcome)) = self.syncer.wait() {
-            self.heed(&task, outcome);
-        }
+        let ended = self.syncer.wait();
+        self.heed(ended);
     }
 
-    fn heed(&mut self, task: &Task, outcome: io::Result<()>) {
-        if task.segment != self.disk.first() {
-            return;
-        }
-        if let Err(error) = self.disk.synced_beside(task.to, outcome) {
+    fn heed(&mut self, ended: Option<(Task, io::Result<()>)>) {
+        let Some((task, outcome)) = ended else { return };
+        if let Err(error) = self.disk.synced_beside(&task.file, task.to, outcome) {
             alarm(&format!("evidence: the disk did not take the spool ({error}); it is written anew elsewhere"));
         }
     }

@@ -30,6 +30,10 @@ mod full;
 
 mod content;
 
+mod forgery;
+
+mod slow;
+
 mod clock;
 
 mod closes;
