@@ -47,6 +47,8 @@ mod shipping;
 
 mod shutdown;
 
+mod spans;
+
 mod startup;
 
 mod telemetry;
