@@ -39,7 +39,7 @@ fn cell(text: &str) -> String {
 #[test]
 fn the_metrics_are_those_of_the_code() {
     let mut text = String::from(
-        "# Metrics\n\nServed by the admin listener under `/metrics`, in the Prometheus text format. No host and no identity is ever a label.\n\n| name | kind | unit | labels | what |\n|---|---|---|---|---|\n",
+        "# Metrics\n\nServed by the admin listener under `/metrics`, in the Prometheus text format, and exported by OTLP under the same names where `telemetry` is configured. No host and no identity is ever a label.\n\n| name | kind | unit | labels | what |\n|---|---|---|---|---|\n",
     );
     for metric in METRICS {
         let kind = match metric.kind {
