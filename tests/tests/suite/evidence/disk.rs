@@ -57,14 +57,14 @@ fn refuses_and_recovers(faults: &[&str], more: &str) {
     living.say("ping");
     assert_eq!(living.take(4), b"ping", "what was admitted is carried on");
     drop(living);
-    assert!(gateway.log().contains("new connections are refused"), "{}", gateway.log());
+    eventually("the log tells", || gateway.log().contains("new connections are refused").then_some(()));
     drop(trouble);
     let after = eventually("new connections are taken again", || {
         let reply = gateway.client().connect(&target);
         (reply.status == 200).then_some(reply.id())
     });
     assert_eq!(admin(&gateway, "/ready"), 200);
-    assert!(gateway.log().contains("the spool takes records again"), "{}", gateway.log());
+    eventually("the log tells", || gateway.log().contains("the spool takes records again").then_some(()));
     let records = eventually("every end is in the spool", || {
         let records = exported(&gateway);
         let closed = |id: &str| records.iter().any(|record| record["kind"] == "close" && record["id"] == id);
