@@ -144,7 +144,7 @@ impl Evidence {
         let Settings { gateway, floor, clock, paths, spool, output, sinks, limits } = settings;
         let space = Arc::new(Space::new(spool.max_size, spool.full));
         let unusable = |error| SpoolError::Io { path: spool.directory.clone(), error };
-        std::fs::create_dir_all(&spool.directory).map_err(unusable)?;
+        spool::make_directory(&spool.directory).map_err(unusable)?;
         let (first_seen, journal) = FirstSeen::open(&spool.directory, limits.first_seen).map_err(unusable)?;
         let shared = Arc::new(Shared {
             gateway: Text::name(&gateway),

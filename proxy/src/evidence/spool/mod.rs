@@ -39,6 +39,7 @@ use std::time::Duration;
 use ledger::Ledger;
 pub(super) use ledger::Signature;
 pub use recover::SpoolError;
+pub(super) use recover::make_directory;
 use recover::{Author, Recovered};
 use shelf::{Delivered, Shelf};
 use tokio::sync::watch;

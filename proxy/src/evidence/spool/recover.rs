@@ -90,12 +90,16 @@ fn io_error(path: &Path) -> impl FnOnce(io::Error) -> SpoolError {
     move |error| SpoolError::Io { path, error }
 }
 
+/// A directory that its owner alone can read: who reached for what is nobody else's to know. One that is there already
+/// keeps the mode it was given.
+pub(in crate::evidence) fn make_directory(directory: &Path) -> io::Result<()> {
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)
+}
+
 /// Make the directory, or go on with what is in it.
 pub(in crate::evidence) fn open(directory: &Path, author: &Author) -> Result<Recovered, SpoolError> {
     let segments = directory.join("segments");
-    // Who reached for what is nobody else's to read. A directory that is there already keeps the mode it was given.
-    let mut own = std::fs::DirBuilder::new();
-    own.recursive(true).mode(0o700).create(directory).map_err(io_error(directory))?;
+    make_directory(directory).map_err(io_error(directory))?;
     for needed in [&segments, &directory.join("quarantine"), &directory.join("cursor")] {
         std::fs::create_dir_all(needed).map_err(io_error(needed))?;
     }

@@ -202,3 +202,10 @@ fn a_check_beside_a_running_gateway_leaves_its_spool_alone() {
     gateway.decision(&id);
     gateway.evidence(&["verify"]);
 }
+
+#[test]
+fn a_spool_is_made_for_its_owner_alone() {
+    let gateway = Setup::new().start(&Bundle::new());
+    let mode = std::fs::metadata(gateway.spool()).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o700, "{mode:o}");
+}
