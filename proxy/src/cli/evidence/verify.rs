@@ -107,7 +107,7 @@ fn told(report: &Report, from_outside: bool, paint: Paint) -> String {
     row("files", report.files.to_string());
     row("signed", format!("the first {} records; {} checkpoints among these hold", report.signed, report.checkpoints));
     let more = [
-        ("removed", report.before, "records before the first are not here: retention, or not exported"),
+        ("removed", report.before, "older records are not here: retention, or not exported"),
         ("erased", report.erased, "records were erased; their hashes hold"),
         ("repeated", report.repeated, "records stand more than once, unchanged"),
         ("unsigned", report.unsigned, "newest records are not signed yet: a gateway that runs does so within a second"),

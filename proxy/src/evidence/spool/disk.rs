@@ -193,6 +193,12 @@ impl Disk {
     /// End this segment and begin the next: everything is on the disk first, so a sealed segment is whole.
     pub fn roll(&mut self) -> io::Result<()> {
         self.sync()?;
+        // What an attempt that failed has left behind the records is written over by the next; here none comes any more, and
+        // it would look like a record that was cut.
+        if self.file.metadata()?.len() > self.written.end {
+            self.file.set_len(self.written.end)?;
+            self.file.sync_all().inspect_err(|_| self.suspect = true)?;
+        }
         let last = self.written.last;
         let header = Header { first: last + 1, ..self.header.clone() };
         self.ended = true;

@@ -201,6 +201,25 @@ impl Chain {
         self.met(first - 1).map_err(broken)
     }
 
+    /// Records before this one went while those before them were read: of them only the tiles tell.
+    pub fn pass(&mut self, first: u64, place: &Place) -> Result<(), Broken> {
+        let Some(next) = self.next.filter(|next| *next < first) else { return Ok(()) };
+        for sequence in next..first {
+            let leaf = self.files.as_mut().and_then(|files| files.leaf(sequence - 1).ok()?);
+            let Some(leaf) = leaf else {
+                (self.tree, self.recent) = (None, VecDeque::new());
+                let what = format!("records {sequence} to {} went meanwhile, and no tile tells them", first - 1);
+                self.report.unproved.get_or_insert(what);
+                break;
+            };
+            self.remember(leaf);
+        }
+        self.report.before += first - next;
+        self.next = Some(first);
+        let broken = |what| Broken { sequence: first, uid: None, file: place.file.clone(), at: place.at, what };
+        self.met(first - 1).map_err(broken)
+    }
+
     /// A record once more: a segment that was written anew, or a batch that a collector got twice.
     fn again(&mut self, sequence: u64, content: &Content<'_>, place: &Place) -> Result<(), Broken> {
         let tile = self.files.as_mut().and_then(|files| files.leaf(sequence - 1).ok()?);
@@ -231,28 +250,23 @@ impl Chain {
                 sequence - 1
             ));
         }
-        if let Some(tree) = &self.tree
-            && tree.root() != checkpoint.root()
-        {
-            return Err(format!(
-                "the records before it are not those that its checkpoint signs: one since record {} was altered",
-                self.report.signed + 1
-            ));
+        if let Some(tree) = &self.tree {
+            if tree.root() != checkpoint.root() {
+                return Err(format!(
+                    "the records before it are not those that its checkpoint signs: one since record {} was altered",
+                    self.report.signed + 1
+                ));
+            }
+            // A signature alone says nothing of the records that are here.
+            self.report.checkpoints += 1;
+            self.report.signed = self.report.signed.max(checkpoint.size());
         }
-        self.report.checkpoints += 1;
-        self.report.signed = self.report.signed.max(checkpoint.size());
         self.reach = self.reach.max(sequence);
         Ok(())
     }
 
     fn count(&mut self, sequence: u64, leaf: Hash, record: Option<&Record>) {
-        if let Some(tree) = &mut self.tree {
-            tree.append(leaf);
-        }
-        if self.recent.len() == REMEMBERED {
-            self.recent.pop_front();
-        }
-        self.recent.push_back(leaf);
+        self.remember(leaf);
         self.report.records += 1;
         self.report.first.get_or_insert(sequence);
         self.report.last = Some(sequence);
@@ -265,6 +279,16 @@ impl Chain {
                 self.report.gaps += u64::from(record.gap);
             }
         }
+    }
+
+    fn remember(&mut self, leaf: Hash) {
+        if let Some(tree) = &mut self.tree {
+            tree.append(leaf);
+        }
+        if self.recent.len() == REMEMBERED {
+            self.recent.pop_front();
+        }
+        self.recent.push_back(leaf);
     }
 
     /// Checkpoints from outside hold where their last record is reached.

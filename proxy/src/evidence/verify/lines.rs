@@ -16,6 +16,7 @@ use prost::Message as _;
 use serde_json::Value;
 
 use super::chain::{Broken, Chain, Content, Place, Record};
+use super::once::{self, Refused};
 use super::{Failure, io_failure};
 use crate::evidence::log::{Hash, leaf_hash};
 use crate::evidence::otlp::decode;
@@ -39,7 +40,7 @@ pub(super) fn read(
         let outcome = match line {
             Line::Blank => Ok(()),
             Line::Record(json) => match names.has(json.get("gateway").and_then(Value::as_str), path, number)? {
-                Ours::Yes => exported(&json, chain, &place),
+                Ours::Yes => stored.no_stray_before(&json, &place).and_then(|()| exported(&json, chain, &place)),
                 Ours::No => {
                     chain.report().others += 1;
                     Ok(())
@@ -51,7 +52,14 @@ pub(super) fn read(
                 ours.iter().for_each(|record| stored.add(record, number));
                 Ok(())
             }
-            Line::Other => Err(broken(chain, &place, "the line is neither a record nor OTLP/JSON")),
+            Line::Refused(refused) => match chain.next() {
+                Some(_) => Err(broken(chain, &place, told(refused))),
+                // Which records it was, others tell.
+                None => {
+                    stored.stray(number, told(refused));
+                    Ok(())
+                }
+            },
         };
         progress(lines.bytes);
         if outcome.is_err() {
@@ -150,18 +158,29 @@ enum Line {
     Blank,
     Record(Box<Value>),
     Request(Box<ExportLogsServiceRequest>),
-    Other,
+    Refused(Refused),
+}
+
+fn told(refused: Refused) -> &'static str {
+    match refused {
+        Refused::Other => "the line is neither a record nor OTLP/JSON",
+        Refused::Twice => "the line says something twice: one reader believes the first, another the last",
+    }
 }
 
 fn parse(line: &[u8]) -> Line {
     if line.trim_ascii().is_empty() {
         return Line::Blank;
     }
-    let Ok(json) = serde_json::from_slice::<Value>(line) else { return Line::Other };
+    let json = match once::parse(line) {
+        Ok(json) => json,
+        Err(refused) => return Line::Refused(refused),
+    };
+    let other = Line::Refused(Refused::Other);
     if json.get("resourceLogs").is_none() {
-        return if json.is_object() { Line::Record(Box::new(json)) } else { Line::Other };
+        return if json.is_object() { Line::Record(Box::new(json)) } else { other };
     }
-    serde_json::from_value(json).map_or(Line::Other, |request| Line::Request(Box::new(request)))
+    serde_json::from_value(json).map_or(other, |request| Line::Request(Box::new(request)))
 }
 
 fn broken(chain: &Chain, place: &Place, what: &str) -> Broken {
@@ -196,6 +215,14 @@ fn exported(json: &Value, chain: &mut Chain, place: &Place) -> Result<(), Broken
 struct Stored {
     records: BTreeMap<u64, Kept>,
     repeated: u64,
+    /// The first line with something that has no place among them.
+    stray: Option<Stray>,
+}
+
+/// A line of which nobody can tell what records it was, or that has one which is of no log.
+struct Stray {
+    line: u64,
+    what: &'static str,
 }
 
 /// What is kept of a record until those before it were read.
@@ -211,7 +238,9 @@ struct Kept {
 impl Stored {
     fn add(&mut self, record: &LogRecord, line: u64) {
         let mut found = Record::of(record);
-        let (Some(sequence), Some(_)) = (found.sequence, found.uid.take()) else { return };
+        let (Some(sequence), Some(_)) = (found.sequence, found.uid.take()) else {
+            return self.stray(line, "the line has a record without a number or without a key, which is of no log");
+        };
         let leaf = leaf_hash(&[&record.encode_to_vec()]);
         match self.records.entry(sequence) {
             Entry::Vacant(vacant) => {
@@ -223,6 +252,18 @@ impl Stored {
                 there.get_mut().other.get_or_insert(line);
             }
         }
+    }
+
+    fn stray(&mut self, line: u64, what: &'static str) {
+        self.stray.get_or_insert(Stray { line, what });
+    }
+
+    /// In an export, what cannot be read at its beginning is the record before the first that can.
+    fn no_stray_before(&self, json: &Value, place: &Place) -> Result<(), Broken> {
+        let Some(Stray { line, what }) = self.stray else { return Ok(()) };
+        let next = json.get("sequence").and_then(Value::as_u64).unwrap_or_default();
+        let sequence = next.saturating_sub(1).max(1);
+        Err(Broken { sequence, uid: None, file: place.file.clone(), at: line, what: what.to_owned() })
     }
 
     fn check(self, chain: &mut Chain, path: &Path) -> Result<Result<(), Broken>, Failure> {
@@ -242,12 +283,19 @@ impl Stored {
                 Some(twice) if is_due => Err(twice),
                 Some(_) | None => chain.take(sequence, Content::Read(leaf, record), &place),
             };
-            if let Err(broken) = outcome {
-                let uid = if broken.sequence == sequence { uid_in(path, broken.at, sequence)? } else { None };
-                return Ok(Err(Broken { uid, ..broken }));
+            let Err(mut found) = outcome else { continue };
+            if found.sequence == sequence {
+                found.uid = uid_in(path, found.at, sequence)?;
+            } else if let Some(Stray { line, what }) = &self.stray {
+                // What cannot be read may be what is missing.
+                (found.at, found.what) = (*line, format!("{}: {what}", found.what));
             }
+            return Ok(Err(found));
         }
-        Ok(Ok(()))
+        Ok(match self.stray {
+            Some(Stray { line, what }) => Err(broken(chain, &Place { file, at: line }, what)),
+            None => Ok(()),
+        })
     }
 }
 

@@ -9,6 +9,8 @@ mod segments;
 
 mod lines;
 
+mod once;
+
 pub mod proof;
 
 use std::io;
@@ -52,7 +54,7 @@ pub struct Report {
     /// The number of the last.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last: Option<u64>,
-    /// Records before the first that are not there: removed by retention, or not exported.
+    /// Older records that are not there: not exported, or removed by retention, if need be while the others were read.
     pub before: u64,
     /// Records whose bytes were erased; their leaf hashes were checked.
     pub erased: u64,

@@ -80,6 +80,19 @@ pub enum NoProof {
     /// Hashes are missing.
     #[error("the tiles of the log do not tell the hashes that the proof needs: verify the log")]
     Missing,
+    /// What is to be led on from is newer than what the log has published.
+    #[error(
+        "`--since` signs {since} records: the log leads no further than to its published checkpoint, which signs {size}"
+    )]
+    Ahead {
+        /// What is to be led on from.
+        since: u64,
+        /// What is published.
+        size: u64,
+    },
+    /// The hashes are there, and prove nothing.
+    #[error("the log's own files do not bear a proof ({0}): verify the log")]
+    Refuted(Unproved),
 }
 
 /// Why a proof does not hold.
@@ -125,14 +138,18 @@ impl Proof {
         }
         let mut subtrees = |from, to| files.subtree(from, to);
         let inclusion = proof::inclusion(index, size, &mut subtrees).ok_or(NoProof::Missing)?;
-        let since = match since {
+        let path = match since {
             None => None,
+            Some(old) if old.size() > size => return Err(NoProof::Ahead { since: old.size(), size }),
             Some(old) => {
                 let path = proof::consistency(old.size(), size, &mut subtrees).ok_or(NoProof::Missing)?;
                 Some((old.size(), path))
             }
         };
-        Ok(Proof { record, index, inclusion, since, note: checkpoint.note().to_owned() })
+        let proof = Proof { record, index, inclusion, since: path, note: checkpoint.note().to_owned() };
+        // A proof that does not hold would accuse the gateway; damaged tiles are told to who can mend them instead.
+        proof.check(&key, since).map_err(NoProof::Refuted)?;
+        Ok(proof)
     }
 
     /// The bytes of the record.

@@ -1,5 +1,6 @@
 //! Records from segments: a spool that may be written meanwhile, or a folder of an archive.
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::path::Path;
 
@@ -14,30 +15,62 @@ pub(super) fn read(
     chain: &mut Chain,
     progress: &mut dyn FnMut(u64),
 ) -> Result<Result<(), Broken>, Failure> {
-    let mut done = 0;
-    let mut segments = directory::segments(directory).map_err(io_failure(directory))?;
-    loop {
-        let (mut after, mut end) = (0, End::Reached);
-        for (index, segment) in segments.iter().enumerate() {
-            let newest = index + 1 == segments.len();
-            let begun = done;
-            match one(segment, newest, chain, &mut |read| progress(begun + read))? {
-                Ok(reached) => end = reached,
-                Err(broken) => return Ok(Err(broken)),
+    read_listed(&mut || directory::segments(directory).map_err(io_failure(directory)), chain, progress)
+}
+
+/// The segments that are there now, the oldest first.
+pub(super) type List<'l> = dyn FnMut() -> Result<Vec<SegmentFile>, Failure> + 'l;
+
+pub(super) fn read_listed(
+    list: &mut List<'_>,
+    chain: &mut Chain,
+    progress: &mut dyn FnMut(u64),
+) -> Result<Result<(), Broken>, Failure> {
+    let (mut done, mut end) = (0, End::Reached);
+    let mut due = VecDeque::from(list()?);
+    while let Some(segment) = due.pop_front() {
+        let file = match File::open(&segment.path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                due = list()?.into();
+                if let Err(broken) = gone(&segment, &mut due, chain) {
+                    return Ok(Err(broken));
+                }
+                continue;
             }
-            done += segment.bytes;
-            after = segment.first;
+            Err(error) => return Err(io_failure(&segment.path)(error)),
+        };
+        let (begun, is_newest) = (done, due.is_empty());
+        let mut is_sealed = || -> Result<bool, Failure> {
+            due = list()?.into_iter().filter(|later| later.first > segment.first).collect();
+            Ok(!due.is_empty())
+        };
+        let sealed: Option<Sealed<'_>> = if is_newest { Some(&mut is_sealed) } else { None };
+        match one(&segment, file, sealed, chain, &mut |read| progress(begun + read))? {
+            Ok(reached) => end = reached,
+            Err(broken) => return Ok(Err(broken)),
         }
-        // A gateway may have begun another segment meanwhile.
-        let now = directory::segments(directory).map_err(io_failure(directory))?;
-        segments = now.into_iter().filter(|segment| segment.first > after).collect();
-        if segments.is_empty() {
-            return Ok(match (end, chain.extent()) {
-                (End::Known(broken), Extent::Whole) => Err(broken),
-                (End::Known(_), Extent::Part) | (End::Reached, _) => Ok(()),
-            });
-        }
+        done += segment.bytes;
     }
+    Ok(match (end, chain.extent()) {
+        (End::Known(broken), Extent::Whole) => Err(broken),
+        (End::Known(_), Extent::Part) | (End::Reached, _) => Ok(()),
+    })
+}
+
+/// Go on after a segment that went between the listing and now. Retention takes the oldest first: where older ones stand,
+/// it was not retention, and the records are missed.
+fn gone(segment: &SegmentFile, due: &mut VecDeque<SegmentFile>, chain: &mut Chain) -> Result<(), Broken> {
+    let oldest = due.front().map(|oldest| oldest.first);
+    due.retain(|later| later.first > segment.first);
+    match oldest {
+        Some(first) if first > segment.first => chain.pass(first, &Place { file: name(segment), at: 0 }),
+        Some(_) | None => Ok(()),
+    }
+}
+
+fn name(segment: &SegmentFile) -> String {
+    segment.path.file_name().unwrap_or(segment.path.as_os_str()).to_string_lossy().into_owned()
 }
 
 /// Where a segment ended.
@@ -48,23 +81,20 @@ enum End {
     Known(Broken),
 }
 
+/// Tells whether a later segment was begun since: then all of this one is there.
+type Sealed<'s> = &'s mut dyn FnMut() -> Result<bool, Failure>;
+
+/// `sealed` comes with the newest segment, which a gateway may be writing.
 fn one(
     segment: &SegmentFile,
-    newest: bool,
+    file: File,
+    mut sealed: Option<Sealed<'_>>,
     chain: &mut Chain,
     progress: &mut dyn FnMut(u64),
 ) -> Result<Result<End, Broken>, Failure> {
-    let name = segment.path.file_name().unwrap_or(segment.path.as_os_str()).to_string_lossy().into_owned();
+    let name = name(segment);
     let place = |at| Place { file: name.clone(), at };
     let broken = |sequence, at, what: String| Broken { sequence, uid: None, file: name.clone(), at, what };
-    let file = match File::open(&segment.path) {
-        Ok(file) => file,
-        // Retention took it between the listing and now.
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound && chain.next().is_none() => {
-            return Ok(Ok(End::Reached));
-        }
-        Err(error) => return Err(io_failure(&segment.path)(error)),
-    };
     let mut reader = match Reader::open(file) {
         Ok(reader) => reader,
         Err(Fault::Io(error)) => return Err(io_failure(&segment.path)(error)),
@@ -83,34 +113,38 @@ fn one(
     loop {
         let at = reader.at();
         progress(at);
-        let torn = match reader.next() {
+        let ended = match reader.next() {
             Ok(Some((sequence, frame))) => {
                 known = false;
                 let content = match &frame {
                     Frame::Record(bytes) => Content::Bytes(bytes),
                     Frame::Erased(leaf) => Content::Erased(Hash(*leaf)),
                 };
-                if let Err(broken) = chain.take(sequence, content, &place(at)) {
-                    return Ok(Err(broken));
+                match chain.take(sequence, content, &place(at)) {
+                    Ok(()) => continue,
+                    Err(broken) => return Ok(Err(broken)),
                 }
-                continue;
             }
-            Ok(None) if newest => false,
-            Err(Fault::Torn { .. }) if newest => true,
-            Ok(None) => return Ok(Ok(End::Reached)),
+            Ok(None) => Ok(()),
             Err(Fault::Io(error)) => return Err(io_failure(&segment.path)(error)),
-            Err(fault) => return Ok(Err(broken(reader.next_sequence(), at, fault.to_string()))),
+            Err(fault) => Err(fault),
         };
         let next = reader.next_sequence();
-        if known || !chain.is_known(next) {
+        let is_sealed = match (ended, &mut sealed) {
+            (Ok(()) | Err(Fault::Torn { .. }), Some(sealed)) => sealed()?,
+            (Ok(()), None) => return Ok(Ok(End::Reached)),
+            (Err(fault), _) => return Ok(Err(broken(next, at, fault.to_string()))),
+        };
+        if is_sealed {
+            sealed = None;
+        } else if known || !chain.is_known(next) {
             let length = std::fs::metadata(&segment.path).map_or(at, |metadata| metadata.len());
             chain.report().unfinished = length.saturating_sub(at);
             let missing = || End::Known(broken(next, at, "it is missing, and a tile holds its hash".to_owned()));
             return Ok(Ok(if known { missing() } else { End::Reached }));
+        } else {
+            known = true;
         }
-        known = true;
-        if torn {
-            reader.retry().map_err(io_failure(&segment.path))?;
-        }
+        reader.retry().map_err(io_failure(&segment.path))?;
     }
 }

@@ -141,3 +141,17 @@ fn a_folder_that_somebody_removed_takes_no_records() {
     world.append(2).unwrap();
     assert_eq!(world.records(1), [1, 2]);
 }
+
+#[test]
+fn a_segment_that_is_ended_has_nothing_of_an_attempt_that_the_disk_took_half_of() {
+    let mut world = World::new();
+    world.append(1).unwrap();
+    let mut bytes = Vec::new();
+    write_frame(&[b"2"], &mut bytes);
+    let (file, to) = world.disk.to_sync().unwrap();
+    file.write_all_at(&bytes[..7], to.end).unwrap();
+    world.disk.roll().unwrap();
+    world.append(2).unwrap();
+    assert_eq!((world.records(1), world.records(2)), (vec![1], vec![2]));
+    assert_eq!(world.disk.take_sealed(), [(1, to)]);
+}
