@@ -38,6 +38,38 @@ fn is_word(character: char) -> bool {
     character.is_ascii_alphanumeric() || character == '_'
 }
 
+/// What else may stand in an expression: PromQL, and the one metric that Prometheus makes itself.
+const PROMQL: [&str; 16] = [
+    "sum",
+    "max",
+    "min",
+    "by",
+    "on",
+    "and",
+    "or",
+    "unless",
+    "offset",
+    "rate",
+    "increase",
+    "changes",
+    "last_over_time",
+    "histogram_quantile",
+    "up",
+    "bool",
+];
+
+/// The names that an expression asks for: no labels, no ranges, nothing quoted, no numbers.
+fn bare(expression: &str) -> Vec<String> {
+    let mut text = expression.split('"').step_by(2).collect::<Vec<_>>().join(" ");
+    for (open, close) in [("{", '}'), ("[", ']'), ("by (", ')'), ("on (", ')')] {
+        while let Some((before, rest)) = text.split_once(open) {
+            text = format!("{before} {}", rest.split_once(close).unwrap().1);
+        }
+    }
+    let words = text.split(|character| !is_word(character));
+    words.filter(|word| word.starts_with(|c: char| !c.is_ascii_digit())).map(str::to_owned).collect()
+}
+
 /// The words of an expression, without what is quoted.
 fn words(expression: &str) -> BTreeSet<&str> {
     let bare = expression.split('"').step_by(2);
@@ -55,6 +87,11 @@ fn check(place: &str, expression: &str, names: &BTreeMap<String, &[&str]>) -> Re
     let metrics: BTreeSet<String> = words(expression).into_iter().filter(ours).map(str::to_owned).collect();
     if metrics.is_empty() {
         return Err(format!("{place}: no metric in `{expression}`"));
+    }
+    if let Some(unknown) =
+        bare(expression).iter().find(|name| !names.contains_key(*name) && !PROMQL.contains(&name.as_str()))
+    {
+        return Err(format!("{place}: `{unknown}` is neither a metric of a gateway nor PromQL"));
     }
     let mut labels: BTreeSet<&str> = EVERYWHERE.into();
     for metric in &metrics {
@@ -130,6 +167,9 @@ fn a_metric_or_a_label_that_no_gateway_has_is_found() {
         "sum by (sink) (rate(gatepass_decisions_total[5m]))",
         "gatepass_evidence_behind and on (reason) gatepass_evidence_behind",
         "up == 0",
+        "gatpass_evidence_spool_usage_bytes / gatepass_evidence_spool_limit_bytes",
+        "upp == 0 and on (job) gatepass_tunnels_active",
+        "sum without (job) (gatepass_tunnels_active)",
     ] {
         assert!(check("here", wrong, &names).is_err(), "{wrong}");
     }
