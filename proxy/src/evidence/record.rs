@@ -276,10 +276,3 @@ pub struct Gap {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bytes: Option<u64>,
 }
-
-impl Gap {
-    /// How many records are missing, as far as they had numbers.
-    pub fn records(&self) -> u64 {
-        self.first.zip(self.last).map_or(0, |(first, last)| (last + 1).saturating_sub(first))
-    }
-}

@@ -28,6 +28,25 @@ pub(in crate::evidence) struct Sealed {
     pub at: SystemTime,
 }
 
+impl Sealed {
+    /// The run of dropped segments that this one is the end of.
+    fn joined_to(self, before: Option<Gap>) -> Gap {
+        let (first, bytes) = match before {
+            Some(Gap { first: Some(first), bytes, .. }) => (first, bytes.unwrap_or(0)),
+            Some(_) | None => (self.first, 0),
+        };
+        Gap { cause: GapCause::Dropped, first: Some(first), last: Some(self.last), bytes: Some(bytes + self.bytes) }
+    }
+}
+
+/// What went although a sink did not have it.
+pub(in crate::evidence) struct Dropped {
+    /// How many records went just now.
+    pub records: u64,
+    /// All that went one after the other, with what went before.
+    pub run: Gap,
+}
+
 /// Tells the last record that every sink has.
 pub(in crate::evidence) type Delivered = Box<dyn Fn() -> u64 + Send>;
 
@@ -43,6 +62,9 @@ pub(in crate::evidence) struct Shelf {
     sealed: VecDeque<Sealed>,
     /// The last record that is in the archive.
     archived: u64,
+    /// What went in one run although a sink did not have it. Each gap record tells the whole run, for the record that told
+    /// its beginning may be among what goes next.
+    dropped: Option<Gap>,
     complained: bool,
 }
 
@@ -73,6 +95,7 @@ impl Shelf {
             delivered,
             sealed,
             archived: 0,
+            dropped: None,
             complained: false,
         }
     }
@@ -88,11 +111,11 @@ impl Shelf {
     }
 
     /// Let go what may go, with `wanted` bytes on disk or promised. `cover` brings the leaf hashes up to a record to the
-    /// disk. Returns what went although a sink did not have it.
-    pub fn tend(&mut self, wanted: u64, mut cover: impl FnMut(u64) -> bool) -> Vec<Gap> {
+    /// disk. Returns what went although a sink did not have it, if anything did.
+    pub fn tend(&mut self, wanted: u64, mut cover: impl FnMut(u64) -> bool) -> Option<Dropped> {
         self.archive_all();
         let mut freed = 0;
-        let mut gaps = Vec::new();
+        let mut records = 0;
         while let Some(oldest) = self.sealed.front().copied() {
             let after = wanted.saturating_sub(freed);
             // Well before the limit, so that no reservation is refused for the sake of what everybody has.
@@ -104,12 +127,15 @@ impl Shelf {
                 break;
             }
             freed += oldest.bytes;
-            if !delivered {
-                let (first, last) = (Some(oldest.first), Some(oldest.last));
-                gaps.push(Gap { cause: GapCause::Dropped, first, last, bytes: Some(oldest.bytes) });
+            if delivered {
+                self.dropped = None;
+            } else {
+                records += oldest.last - oldest.first + 1;
+                self.dropped = Some(oldest.joined_to(self.dropped.take()));
             }
         }
-        gaps
+        let run = self.dropped.filter(|_| records > 0)?;
+        Some(Dropped { records, run })
     }
 
     /// The disk is full: let the oldest segment go that everybody has; false where there is none.

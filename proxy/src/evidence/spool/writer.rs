@@ -349,9 +349,9 @@ impl Writer {
         }
         self.shelve();
         let wanted = self.queue.space().wanted();
-        for gap in self.shelf.tend(wanted, |last| self.ledger.cover(last)) {
-            self.metrics.evidence_dropped.increment(gap.records());
-            let record = self.ledger.gap(gap);
+        if let Some(dropped) = self.shelf.tend(wanted, |last| self.ledger.cover(last)) {
+            self.metrics.evidence_dropped.increment(dropped.records);
+            let record = self.ledger.gap(dropped.run);
             self.queue.push_own(Item::Gap(record));
         }
         self.absorb();
