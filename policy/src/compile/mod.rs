@@ -5,6 +5,8 @@ mod rules;
 mod scope;
 mod when;
 
+pub(crate) use when::condition;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
@@ -22,6 +24,7 @@ use crate::registry::{Registry, UNCLASSIFIED};
 use crate::rule::Rule;
 use crate::set::PolicySet;
 use crate::source::{self, SourceFile};
+use crate::terms::Terms;
 
 /// A bundle that can be used.
 #[derive(Debug)]
@@ -60,6 +63,7 @@ pub fn compile_within(files: &[SourceFile], now: Timestamp, limits: &Limits) -> 
 /// All files, sorted by what they are.
 struct Parts {
     name: At<String>,
+    owner: Option<String>,
     bundle: Bundle,
     workloads: Vec<Workload>,
     catalogue: Catalogue,
@@ -100,7 +104,7 @@ fn read(files: &[SourceFile], limits: &Limits, report: &mut Report<'_>) -> Optio
 }
 
 fn sort(documents: Vec<Document>, report: &mut Report<'_>) -> Option<Parts> {
-    let mut bundle: Option<(At<String>, Bundle)> = None;
+    let mut bundle: Option<(At<String>, Option<String>, Bundle)> = None;
     let (mut workloads, mut tagged, mut cidr_sets, mut books) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let mut ids = BTreeSet::new();
     for Document { id, owner, body } in documents {
@@ -110,7 +114,7 @@ fn sort(documents: Vec<Document>, report: &mut Report<'_>) -> Option<Parts> {
         }
         match body {
             Body::Bundle(found) => match &bundle {
-                None => bundle = Some((id, found)),
+                None => bundle = Some((id, owner, found)),
                 Some(_) => report.error(id.place, "the bundle has two files of kind `Bundle`"),
             },
             Body::Workloads(mut found) => workloads.append(&mut found),
@@ -122,7 +126,7 @@ fn sort(documents: Vec<Document>, report: &mut Report<'_>) -> Option<Parts> {
             Body::Fragment(rules) => books.push(RuleBook { book: Book::Fragment, id, owner, rules }),
         }
     }
-    let Some((name, bundle)) = bundle else {
+    let Some((name, owner, bundle)) = bundle else {
         // A bundle file that could not be read has already said so.
         if !report.has_errors() {
             let help = "`bundle.yaml` holds the data classes, the lifetimes and the fragments";
@@ -130,7 +134,7 @@ fn sort(documents: Vec<Document>, report: &mut Report<'_>) -> Option<Parts> {
         }
         return None;
     };
-    Some(Parts { name, bundle, workloads, catalogue: Catalogue::build(tagged), cidr_sets, books })
+    Some(Parts { name, owner, bundle, workloads, catalogue: Catalogue::build(tagged), cidr_sets, books })
 }
 
 /// What every rule is checked against.
@@ -148,7 +152,7 @@ fn build(
     limits: &Limits,
     report: &mut Report<'_>,
 ) -> Option<PolicySet> {
-    let Parts { name, bundle, workloads, catalogue, cidr_sets, books } = parts;
+    let Parts { name, owner, bundle, workloads, catalogue, cidr_sets, books } = parts;
     let around =
         Surroundings { classes: classes(&bundle, report), sets: sets(&cidr_sets, now, report), bundle: &bundle, now };
     check_classes(&around, &workloads, report);
@@ -163,7 +167,8 @@ fn build(
         return None;
     }
     let rules: Vec<Rule> = rules.into_iter().map(|(rule, _)| rule).collect();
-    Some(PolicySet::new((name.value.into(), digest(files).into()), rules, registry, catalogue, *limits))
+    let terms = Terms::of(bundle, owner.as_deref().unwrap_or(&name.value));
+    Some(PolicySet::new((name.value.into(), digest(files).into()), rules, registry, catalogue, terms, *limits))
 }
 
 fn rules_of(around: &Surroundings<'_>, books: &[RuleBook], report: &mut Report<'_>) -> Vec<(Rule, Place)> {
@@ -234,6 +239,13 @@ fn check_classes(around: &Surroundings<'_>, workloads: &[Workload], report: &mut
         }
     }
     around.known_classes(&around.bundle.lifetimes.named, report);
+    around.known_classes(&around.bundle.terms.classes, report);
+    let mut modes = BTreeSet::new();
+    for mode in &around.bundle.modes {
+        if !modes.insert(&mode.name.value) {
+            report.error(mode.name.place, format!("the mode `{}` stands twice", mode.name.value));
+        }
+    }
     for workload in workloads {
         around.known_classes(&workload.data_classes, report);
         for class in &workload.may_declare {

@@ -70,6 +70,7 @@ pub(super) fn compile(
         tier,
         enforcement: raw.enforcement,
         trust: raw.trust,
+        lifts: raw.lifts,
         keeping: raw.keeping.as_ref().map_or(Keeping::AsConfigured, |at| at.value),
         who: who(raw, home),
         hosts: unique(raw.destinations.hosts.iter().map(|at| at.value.clone())),

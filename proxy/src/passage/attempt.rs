@@ -73,6 +73,7 @@ impl<'a> Attempt<'a> {
         }
         let facts = Facts {
             now,
+            mode: Arc::clone(snapshot.overrides.mode()),
             source: Some(peer.address),
             listener: Some(Arc::clone(&peer.listener.name)),
             identity,
@@ -93,7 +94,7 @@ impl<'a> Attempt<'a> {
 
     pub(super) fn decide(&mut self) -> Verdict {
         let started = Instant::now();
-        let verdict = self.snapshot.set.decide(&self.facts);
+        let verdict = self.snapshot.decide(&self.facts);
         let took = started.elapsed();
         self.timings.decide_us = Some(self.timings.decide_us.unwrap_or(0) + micros(took));
         self.traced(Part::Decide, took, None);

@@ -36,6 +36,7 @@ pub(crate) fn facts() -> Facts {
     let labels = [("app", "checkout"), ("env", "prod"), ("team", "payments")];
     Facts {
         now: "2026-11-22T10:00:00.123456789Z".parse().unwrap(),
+        mode: "normal".into(),
         source: Some("10.8.3.4:51234".parse().unwrap()),
         listener: Some("mesh".into()),
         identity: Identity::mtls(
