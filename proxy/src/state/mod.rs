@@ -1,0 +1,3 @@
+//! What operators lay over a policy, and where it is kept.
+
+pub mod store;
