@@ -36,6 +36,8 @@ pub mod url;
 
 pub mod admin;
 
+pub mod operators;
+
 mod egress_points;
 
 pub mod limits;

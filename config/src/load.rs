@@ -91,7 +91,7 @@ pub fn quickstart() -> Config {
         evidence: Evidence::below(Path::new("")),
         telemetry: None,
         state: State::below(Path::new("")),
-        admin: Some(Admin { bind: loopback(3129), operators: Vec::new() }),
+        admin: Some(Admin::on(loopback(3129))),
         limits: Limits::default(),
         warnings: Vec::new(),
     }
@@ -152,11 +152,11 @@ fn check_binds(
     development: Option<&problem::Place>,
     reading: &mut Reading<'_>,
 ) {
-    let binds = || listeners.iter().map(|listener| &listener.bind).chain(admin.map(|admin| &admin.bind));
+    let binds = || listeners.iter().map(|listener| &listener.bind).chain(admin.and_then(|admin| admin.bind.tcp()));
     floor::check(development, &listeners::exposed(binds()), reading);
-    let Some(admin) = admin else { return };
-    if let Some(other) = listeners.iter().find(|other| listeners::collide(other.bind.value, admin.bind.value)) {
-        listeners::collision(&admin.bind, &other.bind, &format!("listener `{}`", other.name), reading);
+    let Some(bind) = admin.and_then(|admin| admin.bind.tcp()) else { return };
+    if let Some(other) = listeners.iter().find(|other| listeners::collide(other.bind.value, bind.value)) {
+        listeners::collision(bind, &other.bind, &format!("listener `{}`", other.name), reading);
     }
 }
 
