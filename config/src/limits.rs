@@ -317,6 +317,9 @@ limits! {
     traced_rules: Count = 1_000, 1 => 1_000_000,
         "rules in one trace",
         "what one person can look through";
+    cut_linger: Time = ms(0), ms(0) => h(24),
+        "how long a tunnel goes on that a change of policy or the end of a rule no longer allows",
+        "at once: what is not allowed is not carried";
     drain_timeout: Time = s(10), ms(0) => h(24),
         "from SIGTERM until live tunnels are cut",
         "leaves two thirds of the 30 s that Kubernetes gives for closing records to be delivered";

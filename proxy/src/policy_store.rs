@@ -41,6 +41,8 @@ pub struct Snapshot {
     pub dormant: Vec<Dormant>,
     /// Counts successful loads of this process, from 1.
     pub generation: u64,
+    /// Counts the snapshots that were in force in this process, those of new overrides included.
+    pub change: u64,
     /// When it was loaded.
     pub loaded: Timestamp,
     /// How records name it.
@@ -51,7 +53,7 @@ impl Snapshot {
     fn new(set: Arc<PolicySet>, over: &Over, generation: u64, loaded: Timestamp) -> Snapshot {
         let reference = PolicyRef::new(set.bundle(), set.digest(), 0);
         let (overrides, dormant) = set.lay(&over.mode, &over.overrides);
-        Snapshot { set, overrides, dormant, generation, loaded, reference }
+        Snapshot { set, overrides, dormant, generation, change: 0, loaded, reference }
     }
 
     /// Decide on these facts.
@@ -169,8 +171,9 @@ impl PolicyStore {
         self.put(Snapshot::new(Arc::clone(&now.set), &held, now.generation, now.loaded))
     }
 
+    /// Called with `over` held, so that the numbers are those of the order in which snapshots are in force.
     fn put(&self, snapshot: Snapshot) -> Arc<Snapshot> {
-        let snapshot = Arc::new(snapshot);
+        let snapshot = Arc::new(Snapshot { change: self.current.load().change + 1, ..snapshot });
         self.current.store(Arc::clone(&snapshot));
         self.changes.send_modify(|count| *count += 1);
         snapshot

@@ -120,6 +120,13 @@ impl Overrides {
         self.ends.get(self.ends.partition_point(|end| *end <= after)).copied()
     }
 
+    /// When the grant or exception of this path ends; `None` where none of that path is laid over the policy.
+    pub fn end(&self, path: &str) -> Option<Timestamp> {
+        let lifts = self.lifts.iter().map(|(_, rule)| rule);
+        let mut all = self.grants.iter().chain(&self.permits).chain(lifts);
+        all.find(|rule| *rule.info.path == *path).and_then(|rule| rule.expires)
+    }
+
     /// The smallest grant that is in force for these facts.
     pub(crate) fn granting(&self, facts: &Facts) -> Option<RuleId> {
         let holds = |rule: &Arc<Rule>| in_force(rule, facts);

@@ -70,8 +70,8 @@ words! {
         ClientClosed "client_closed" "The client closed first.";
         UpstreamClosed "upstream_closed" "The destination closed first.";
         Idle "idle" "No byte flowed for too long.";
-        Expired "expired" "The rule that allowed it expired.";
-        PolicyChanged "policy_changed" "A new policy does not allow it.";
+        Expired "expired" "The rule or exception that allowed it, or the client's credential, ended.";
+        PolicyChanged "policy_changed" "The policy or the client's credential changed and no longer allows it, or an operator cut it.";
         GrantEnded "grant_ended" "The break-glass grant that allowed it ended.";
         ModeChanged "mode_changed" "The containment mode does not allow it.";
         MaxDuration "max_duration" "It reached the longest duration.";

@@ -18,7 +18,7 @@ use table::*;
 pub use table::{EXPIRING_WITHIN, Kind, METRICS, Metric};
 
 use crate::evidence::DecisionRecord;
-use crate::evidence::words::{Outcome, PolicyResult, SinkName};
+use crate::evidence::words::{Ending, Outcome, PolicyResult, SinkName};
 
 /// How often [`Metrics::keep`] folds new observations in: at 100,000 a second, 4 MB wait at most.
 const UPKEEP: Duration = Duration::from_secs(5);
@@ -36,6 +36,9 @@ pub struct Metrics {
     pub received: Counter,
     /// Open tunnels.
     pub tunnels: Gauge,
+    tunnels_cut: Vec<(Ending, Counter)>,
+    /// Time spent deciding again on everything that is open.
+    pub redecide_duration: Histogram,
     /// Client connections.
     pub connections: Gauge,
     /// Time until a name was resolved.
@@ -83,6 +86,9 @@ pub struct Metrics {
     pub rules_expiring: Vec<Gauge>,
 }
 
+/// The endings of what was cut because it was no longer allowed.
+const CUTS: [Ending; 4] = [Ending::Expired, Ending::PolicyChanged, Ending::GrantEnded, Ending::ModeChanged];
+
 /// The handles of one sink.
 #[derive(Clone)]
 pub(crate) struct SinkMetrics {
@@ -111,6 +117,11 @@ impl Metrics {
             transmitted: make.counter(IO, &[("direction", "transmit")]),
             received: make.counter(IO, &[("direction", "receive")]),
             tunnels: make.gauge(TUNNELS, &[]),
+            tunnels_cut: CUTS
+                .iter()
+                .map(|ending| (*ending, make.counter(TUNNELS_CUT, &[("ending", ending.as_str())])))
+                .collect(),
+            redecide_duration: make.histogram(REDECIDE_DURATION),
             connections: make.gauge(CONNECTIONS, &[]),
             dns_duration: make.histogram(DNS_DURATION),
             dial_duration: make.histogram(DIAL_DURATION),
@@ -189,6 +200,13 @@ impl Metrics {
         self.spool_usage.set(used as f64);
         self.spool_limit.set(limit as f64);
         self.spool_oldest.set(oldest.as_secs_f64());
+    }
+
+    /// Count what was cut.
+    pub fn cut(&self, ending: Ending) {
+        if let Some((_, counter)) = self.tunnels_cut.iter().find(|(cut, _)| *cut == ending) {
+            counter.increment(1);
+        }
     }
 
     /// Count what became of a policy.

@@ -46,6 +46,8 @@ catalogue! {
     DECISION_DURATION "gatepass.decision.duration" Histogram Seconds [] "Time spent deciding, all stages of a decision together.";
     IO "gatepass.io" Counter Bytes ["direction"] "Bytes carried, client to destination (transmit) and back (receive).";
     TUNNELS "gatepass.tunnels.active" Gauge Count [] "Open tunnels.";
+    TUNNELS_CUT "gatepass.tunnels.cut" Counter Count ["ending"] "Tunnels and exchanges that were cut because they were no longer allowed.";
+    REDECIDE_DURATION "gatepass.tunnels.redecide.duration" Histogram Seconds [] "Time spent deciding again on everything that is open.";
     CONNECTIONS "gatepass.connections.active" Gauge Count [] "Client connections.";
     DNS_DURATION "gatepass.dns.lookup.duration" Histogram Seconds [] "Time until a name was resolved.";
     DIAL_DURATION "gatepass.dial.duration" Histogram Seconds [] "Time until a destination was connected.";

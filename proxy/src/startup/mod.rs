@@ -157,7 +157,7 @@ impl Startup {
             telemetry,
             pool: Pool::new(bounds::pool(&limits, spare)),
             pools: tunnel::Pools::new(bounds::tunnel_pools(spare)),
-            live: crate::live::Live::default(),
+            live: crate::live::Live::new(limits.cut_linger),
             connections: Arc::new(Semaphore::new(room)),
             refusals: Arc::new(Semaphore::new(spare.refusals())),
             head: bounds::head(&limits, &pseudonym),

@@ -35,6 +35,8 @@ mod hellos;
 
 mod identity;
 
+mod live;
+
 mod plain_http;
 
 mod records;

@@ -1,0 +1,1 @@
+//! Open tunnels under changing circumstances.
