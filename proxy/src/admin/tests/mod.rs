@@ -91,6 +91,7 @@ async fn serving(operators: Vec<Operator>, ready: Ready, table: &'static [Row], 
             noted.lock().unwrap().push(line.clone());
             keep(&line)
         }),
+        overriding: None,
         now: Box::new(jiff::Timestamp::now),
     };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
