@@ -28,6 +28,8 @@ pub mod gateway;
 
 pub mod identities;
 
+pub mod operators;
+
 pub mod trouble;
 
 pub mod client;

@@ -245,7 +245,7 @@ impl State {
             reviewed: None,
             claim: if nonce.is_some() { format!("nonce/{claim}") } else { claim },
         };
-        match grant.to_override() {
+        match grant.to_override(None) {
             Ok(_) => Ok(grant),
             Err(faults) => {
                 Err(Refused::Invalid(faults.into_iter().map(|fault| (fault.field.to_owned(), fault.detail)).collect()))

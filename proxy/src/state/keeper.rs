@@ -81,6 +81,7 @@ impl State {
         loop {
             tokio::time::sleep(FLUSH_EVERY).await;
             self.flush_usage().await;
+            self.remind(self.now()).await;
             if tended.elapsed() >= TEND_EVERY {
                 tended = Instant::now();
                 self.tend().await;
@@ -175,7 +176,7 @@ impl State {
             let exceptions = held.exceptions.values().map(|entry| &entry.value);
             let excepted: Vec<String> = exceptions
                 .filter(|one| held.exception_status(one, now) == exception::Status::Active)
-                .map(|one| format!("exception/{}", one.id))
+                .map(|one| one.path())
                 .collect();
             self.metrics.grants_active.set(to_f64(active.len()));
             self.metrics.exceptions_active.set(to_f64(excepted.len()));
@@ -208,7 +209,6 @@ impl State {
         self.metrics.grants_unreviewed.set(to_f64(unreviewed));
         self.metrics.exceptions_pending.set(to_f64(pending));
         self.metrics.state_staleness.set(self.stale().map_or(0.0, |(since, _)| since.as_secs_f64()));
-        self.remind(now).await;
         self.sweep(now).await;
     }
 

@@ -174,7 +174,7 @@ impl State {
             let exceptions = exceptions.filter(|one| {
                 one.begins.is_some() && held.exception_status(one, now) != super::exception::Status::Active
             });
-            grants.map(Grant::path).chain(exceptions.map(|one| format!("exception/{}", one.id))).collect()
+            grants.map(Grant::path).chain(exceptions.map(|one| one.path())).collect()
         };
         for path in ended {
             self.tell_end(&path).await;

@@ -37,6 +37,8 @@ mod identity;
 
 mod live;
 
+mod overrides;
+
 mod plain_http;
 
 mod records;
