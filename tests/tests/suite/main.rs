@@ -51,6 +51,8 @@ mod spans;
 
 mod startup;
 
+mod state;
+
 mod telemetry;
 
 mod tidy;

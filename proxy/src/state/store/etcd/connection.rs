@@ -21,7 +21,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use prost::Message;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
 use tokio_rustls::TlsConnector;
 use tonic::body::Body;
@@ -32,7 +32,7 @@ use tonic::metadata::{Ascii, MetadataValue};
 use tonic::{Status, Streaming};
 use tonic_prost::ProstCodec;
 
-use super::failure::{Failure, NotSent};
+use super::failure::{Failure, NotSent, sources};
 use super::messages::{WatchRequest, WatchResponse};
 use crate::evidence::ship::tls::{Tls, secure};
 
@@ -58,6 +58,8 @@ pub(super) struct Connection {
     wire: Wire,
     origin: Uri,
     driver: AbortHandle,
+    /// Why it ended, once it has.
+    ended: watch::Receiver<Option<String>>,
 }
 
 impl Connection {
@@ -77,15 +79,19 @@ impl Connection {
                     let secure = tokio::task::spawn_blocking(move || secure(&tls, &host, &[Alpn::H2])).await;
                     let secure = secure.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
                     let shaken = TlsConnector::from(secure.config).connect(secure.name, stream).await;
-                    begin(shaken.map_err(|error| format!("the TLS handshake failed: {error}"))?).await
+                    let stream = shaken.map_err(|error| format!("the TLS handshake failed: {error}"))?;
+                    // In TLS 1.3 a server refuses a certificate after the handshake. Whoever writes before reading that
+                    // may be told of a broken pipe only. Servers that refuse nothing send a ticket.
+                    let _ = tokio::time::timeout(super::PAUSE, stream.get_ref().0.readable()).await;
+                    begin(stream).await
                 }
             }
         };
         let opened = tokio::time::timeout(limit, opening).await;
         let opened = opened.unwrap_or_else(|_| Err(format!("no connection within {limit:?}")));
-        let (wire, driver) = opened.map_err(|why| format!("`{}`: {why}", place.url))?;
+        let (wire, driver, ended) = opened.map_err(|why| format!("`{}`: {why}", place.url))?;
         let origin = place.url.parse().map_err(|error| format!("`{}`: {error}", place.url))?;
-        Ok(Connection { wire, origin, driver })
+        Ok(Connection { wire, origin, driver, ended })
     }
 
     /// Whether nothing more can be sent.
@@ -112,9 +118,7 @@ impl Connection {
             let answer = grpc.unary(request(question, token), PathAndQuery::from_static(path), codec).await;
             answer.map(tonic::Response::into_inner).map_err(|status| Failure::of(&status))
         };
-        let late = |_| Err(Failure::Unknown(format!("no answer within {limit:?}")));
-        let answer = tokio::time::timeout(limit, asking).await.unwrap_or_else(late);
-        answer.map_err(|failure| failure.at(&self.origin))
+        self.within(limit, asking).await
     }
 
     /// Begin a stream of watches. What the sender's other end is given goes to the member.
@@ -132,9 +136,23 @@ impl Connection {
             let answer = grpc.streaming(request(Questions(questions), token), path, codec).await;
             answer.map(tonic::Response::into_inner).map_err(|status| Failure::of(&status))
         };
+        self.within(limit, asking).await
+    }
+
+    /// What asking comes to within `limit`, with the member and the connection's own words where it failed.
+    async fn within<A>(&self, limit: Duration, asking: impl Future<Output = Result<A, Failure>>) -> Result<A, Failure> {
         let late = |_| Err(Failure::Unknown(format!("no answer within {limit:?}")));
-        let answer = tokio::time::timeout(limit, asking).await.unwrap_or_else(late);
-        answer.map_err(|failure| failure.at(&self.origin))
+        match tokio::time::timeout(limit, asking).await.unwrap_or_else(late) {
+            Ok(answer) => Ok(answer),
+            Err(failure) if self.is_closed() => {
+                // The connection's task is about to say why.
+                let mut ended = self.ended.clone();
+                let ended = tokio::time::timeout(super::PAUSE, ended.wait_for(Option::is_some)).await;
+                let why = ended.ok().and_then(|ended| ended.ok().and_then(|why| why.clone()));
+                Err(failure.also(why.as_deref()).at(&self.origin))
+            }
+            Err(failure) => Err(failure.at(&self.origin)),
+        }
     }
 
     fn grpc(&self) -> Grpc<Wire> {
@@ -167,18 +185,19 @@ fn request<T>(question: T, token: Option<&Token>) -> tonic::Request<T> {
 }
 
 /// Speak HTTP/2 on a stream.
-async fn begin<S>(stream: S) -> Result<(Wire, AbortHandle), String>
+async fn begin<S>(stream: S) -> Result<(Wire, AbortHandle, watch::Receiver<Option<String>>), String>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let mut builder = Builder::new(TokioExecutor::new());
     builder.timer(TokioTimer::new()).adaptive_window(true);
     let (sender, connection) = builder.handshake(TokioIo::new(stream)).await.map_err(|error| error.to_string())?;
+    let (end, ended) = watch::channel(None);
     let driver = tokio::spawn(async move {
-        // Whoever waits for an answer is told; here is nobody.
-        let _ = connection.await;
+        let why = connection.await.map_or_else(|error| sources(&error), |()| "the member closed it".to_owned());
+        end.send_replace(Some(why));
     });
-    Ok((Wire(sender), driver.abort_handle()))
+    Ok((Wire(sender), driver.abort_handle(), ended))
 }
 
 /// Requests into a connection, each of which says whether it was sent.

@@ -32,11 +32,8 @@ const NOT_TAKEN: [&str; 4] = [
 ];
 
 /// What etcd's own client meets by asking for a new token.
-const TOKEN: [&str; 3] = [
-    "etcdserver: invalid auth token",
-    "etcdserver: user name is empty",
-    "etcdserver: revision of auth store is old",
-];
+const TOKEN: [&str; 3] =
+    ["etcdserver: invalid auth token", "etcdserver: user name is empty", "etcdserver: revision of auth store is old"];
 
 /// No more room: nothing is written until an operator makes some.
 const NO_SPACE: &str = "etcdserver: mvcc: database space exceeded";
@@ -45,8 +42,12 @@ impl Failure {
     pub fn of(status: &Status) -> Failure {
         let message = status.message();
         let why = || format!("etcd says: {message}");
-        if not_sent(status) {
-            return Failure::NotTaken(NotSent.to_string());
+        // A status that has a cause was not sent by etcd.
+        if let Some(cause) = status.source() {
+            return match not_sent(cause) {
+                true => Failure::NotTaken(NotSent.to_string()),
+                false => Failure::Unknown(format!("the connection broke: {}", sources(cause))),
+            };
         }
         if TOKEN.contains(&message) {
             return Failure::Token(why());
@@ -72,7 +73,7 @@ impl Failure {
             | Code::OutOfRange
             | Code::Internal
             | Code::Unavailable
-            | Code::DataLoss => Failure::Unknown(format!("etcd says: {}", told(status))),
+            | Code::DataLoss => Failure::Unknown(why()),
         }
     }
 
@@ -86,12 +87,23 @@ impl Failure {
 
     /// The same, with the member that it came from.
     pub fn at(self, member: &Uri) -> Failure {
-        let named = |why| format!("`{}`: {why}", member.authority().map_or("", |authority| authority.as_str()));
+        self.told(|why| format!("`{}`: {why}", member.authority().map_or("", |authority| authority.as_str())))
+    }
+
+    /// The same, with something that may explain it.
+    pub fn also(self, more: Option<&str>) -> Failure {
+        self.told(|why| match more {
+            Some(more) if !why.contains(more) => format!("{why}: {more}"),
+            Some(_) | None => why,
+        })
+    }
+
+    fn told(self, change: impl FnOnce(String) -> String) -> Failure {
         match self {
-            Failure::NotTaken(why) => Failure::NotTaken(named(why)),
-            Failure::Token(why) => Failure::Token(named(why)),
-            Failure::Refused(why) => Failure::Refused(named(why)),
-            Failure::Unknown(why) => Failure::Unknown(named(why)),
+            Failure::NotTaken(why) => Failure::NotTaken(change(why)),
+            Failure::Token(why) => Failure::Token(change(why)),
+            Failure::Refused(why) => Failure::Refused(change(why)),
+            Failure::Unknown(why) => Failure::Unknown(change(why)),
         }
     }
 
@@ -103,28 +115,25 @@ impl Failure {
     }
 }
 
-fn not_sent(status: &Status) -> bool {
-    let mut source = status.source();
-    while let Some(error) = source {
+fn not_sent(cause: &(dyn Error + 'static)) -> bool {
+    let mut cause = Some(cause);
+    while let Some(error) = cause {
         if error.is::<NotSent>() {
             return true;
         }
-        source = error.source();
+        cause = error.source();
     }
     false
 }
 
-/// A status with what caused it: the outer words only say that a transport failed.
-fn told(status: &Status) -> String {
-    let mut text = status.message().to_owned();
-    let mut source = status.source();
-    while let Some(error) = source {
-        let inner = error.to_string();
-        if !text.contains(&inner) {
-            text.push_str(": ");
-            text.push_str(&inner);
-        }
-        source = error.source();
+/// An error with what caused it: the outer words only say that a transport failed.
+pub(super) fn sources(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        text.push_str(": ");
+        text.push_str(&inner.to_string());
+        source = inner.source();
     }
     text
 }
@@ -137,10 +146,9 @@ mod tests {
     fn only_what_was_not_acted_on_may_be_sent_again() {
         let failed = |code, message: &str| Failure::of(&Status::new(code, message));
         let said = |message: &str| format!("etcd says: {message}");
-        for (code, message) in [
-            (Code::Unavailable, "etcdserver: no leader"),
-            (Code::ResourceExhausted, "etcdserver: too many requests"),
-        ] {
+        for (code, message) in
+            [(Code::Unavailable, "etcdserver: no leader"), (Code::ResourceExhausted, "etcdserver: too many requests")]
+        {
             assert_eq!(failed(code, message), Failure::NotTaken(said(message)));
         }
         assert_eq!(Failure::of(&Status::from_error(Box::new(NotSent))), Failure::NotTaken(NotSent.to_string()));

@@ -307,8 +307,7 @@ impl Cluster {
         };
         let question = AuthenticateRequest { name: user.name.clone(), password: password.expose().to_owned() };
         let path = "/etcdserverpb.Auth/Authenticate";
-        let answer: Result<AuthenticateResponse, _> =
-            connection.ask(path, question, None, self.bounds.timeout).await;
+        let answer: Result<AuthenticateResponse, _> = connection.ask(path, question, None, self.bounds.timeout).await;
         let answer = answer.map_err(Failure::harmless)?;
         let token = Token::try_from(answer.token);
         let mut token = token.map_err(|_| Failure::Refused("etcd gave a token that cannot be sent".to_owned()))?;

@@ -302,4 +302,3 @@ async fn beat(
         }
     }
 }
-
