@@ -55,6 +55,8 @@ mod spans;
 
 mod startup;
 
+mod state;
+
 mod telemetry;
 
 mod tidy;

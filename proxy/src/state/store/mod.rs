@@ -1,6 +1,6 @@
 //! Where operators' overrides are kept: keys and values, changed by transactions, watched by every gateway that shares them.
 //!
-//! One interface, two backends: a file on this machine ([`embedded`]), and etcd, which a fleet shares. In both a
+//! One interface, two backends: a file on this machine ([`embedded`]), and etcd, which a fleet shares ([`etcd`]). In both a
 //! commit is durable and linearizable before it returns, and both number their commits: revisions only grow.
 //!
 //! What a commit that fails has done is *unknown*: the answer may have been lost after the write was kept. [`Store::commit`]
@@ -12,6 +12,8 @@ pub mod embedded;
 
 pub mod local;
 pub use local::{Local, OpenError};
+
+pub mod etcd;
 
 use std::time::Duration;
 
@@ -153,6 +155,8 @@ impl Bounds {
 pub enum Store {
     /// A file of this machine.
     Embedded(embedded::Embedded),
+    /// What a fleet shares.
+    Etcd(etcd::Etcd),
 }
 
 impl Store {
@@ -164,6 +168,7 @@ impl Store {
         checked(&transaction)?;
         match self {
             Store::Embedded(store) => store.commit(transaction).await,
+            Store::Etcd(store) => store.commit(transaction).await,
         }
     }
 
@@ -171,6 +176,7 @@ impl Store {
     pub async fn view(&self) -> Result<View, Unavailable> {
         match self {
             Store::Embedded(store) => store.view().await,
+            Store::Etcd(store) => store.view().await,
         }
     }
 
@@ -179,6 +185,7 @@ impl Store {
     pub fn watch(&self) -> mpsc::Receiver<Change> {
         match self {
             Store::Embedded(store) => store.watch(),
+            Store::Etcd(store) => store.watch(),
         }
     }
 }
