@@ -16,6 +16,10 @@ mod why;
 
 mod ask;
 
+mod operator;
+
+mod operators;
+
 mod answers;
 
 mod evidence;
@@ -34,14 +38,14 @@ use gatepass_policy::source::SourceFile;
 pub use exit::Exit;
 
 /// Egress forward proxy with a policy engine: every connection decided, explained and recorded.
-#[derive(Debug, Parser)]
+#[derive(Parser)]
 #[command(name = "gatepass", version, disable_help_subcommand = true)]
 struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,
 }
 
-#[derive(Debug, Subcommand)]
+#[derive(Subcommand)]
 enum Command {
     /// Run the gateway; without a configuration, the quickstart.
     Serve(serve::Arguments),
@@ -56,6 +60,9 @@ enum Command {
     /// The records: follow them, ask them, take them along.
     #[command(subcommand)]
     Evidence(evidence::Command),
+    /// Operators of the admin API: enrol, list, remove.
+    #[command(subcommand)]
+    Operators(operators::Command),
     /// Certificates.
     #[command(subcommand)]
     Certs(certs::Command),
@@ -78,6 +85,7 @@ pub fn run() -> ExitCode {
         Some(Command::Explain(arguments)) => explain::run(&arguments),
         Some(Command::Why(arguments)) => why::run(&arguments),
         Some(Command::Evidence(command)) => evidence::run(&command),
+        Some(Command::Operators(command)) => operators::run(&command),
         Some(Command::Certs(command)) => certs::run(command),
     };
     exit.into()

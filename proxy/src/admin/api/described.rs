@@ -67,6 +67,24 @@ pub const METRICS: Operation = get(
 pub const OPENAPI: Operation =
     get("/v1/openapi.json", "This document", ANYBODY, ok("this document", Shape::Described("an OpenAPI 3.1 document")));
 
+/// `GET /v1/whoami`
+pub const WHOAMI: Operation = get(
+    "/v1/whoami",
+    "Who the caller is, and what they may do",
+    READERS,
+    ok(
+        "the operator",
+        Shape::Object(&[
+            Field::required("operator", WORD, "the entry whose credentials were shown"),
+            Field::required("person", WORD, "who that is"),
+            Field::required("roles", Shape::List { of: &WORD, min: 1, max: 3 }, "what they may do"),
+            Field::required("by", Shape::List { of: &WORD, min: 1, max: 2 }, "what was shown"),
+            Field::required("expires", Shape::Time, "when the entry ends"),
+            Field::required("one_time_codes", Shape::Boolean, "whether the operator is enrolled for them"),
+        ]),
+    ),
+);
+
 /// `GET /v1/policy`
 pub const POLICY: Operation = get(
     "/v1/policy",
