@@ -23,6 +23,8 @@ pub mod evidence;
 
 pub mod telemetry;
 
+pub mod state;
+
 pub mod collector;
 
 pub mod channel;
@@ -33,6 +35,8 @@ pub use secret::Secret;
 pub mod url;
 
 pub mod admin;
+
+pub mod operators;
 
 mod egress_points;
 

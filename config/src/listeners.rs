@@ -106,7 +106,9 @@ fn spoken(node: &Node, material: Option<&Entry>, reading: &mut Reading<'_>) -> O
             reading.found.error(&entry.place, message);
             None
         }
-        (Word::Https, Some(entry)) => tls(&entry.node, reading).map(|tls| Protocol::Https(Box::new(tls))),
+        (Word::Https, Some(entry)) => {
+            tls(&entry.node, Presence::Required, reading).map(|tls| Protocol::Https(Box::new(tls)))
+        }
         (Word::Https, None) => {
             let help = "give `tls: {certificate: FILE, key: FILE}`";
             reading.found.error_with_help(&node.place, "`protocol: https` needs `tls`", help);
@@ -119,30 +121,31 @@ fn spoken(node: &Node, material: Option<&Entry>, reading: &mut Reading<'_>) -> O
     }
 }
 
-fn tls(node: &Node, reading: &mut Reading<'_>) -> Option<Tls> {
+/// With a CA, `usual` holds unless the file says otherwise.
+pub(crate) fn tls(node: &Node, usual: Presence, reading: &mut Reading<'_>) -> Option<Tls> {
     let [certificate, key, client_ca, client_certificate, crl, alpn] =
         reading.fields(node, ["certificate", "key", "client_ca", "client_certificate", "crl", "alpn"])?;
     let certificate = reading.required(node, certificate, "certificate").and_then(|node| reading.file(node));
     let key = reading.required(node, key, "key").and_then(|node| reading.file(node));
-    let clients = clients(client_ca, client_certificate, crl, reading);
+    let clients = clients(client_ca, client_certificate, crl, usual, reading);
     if let Some(entry) = alpn {
         check_alpn(&entry.node, reading);
     }
     Some(Tls { certificate: certificate?, key: key?, clients: clients? })
 }
 
-/// With a CA a certificate is required unless the file says otherwise: naming the CA and asking nobody is no mistake
-/// that should stay silent.
+/// Naming a CA and asking nobody is no mistake that should stay silent: with one, certificates are asked for.
 fn clients(
     ca: Option<&Entry>,
     presence: Option<&Entry>,
     crl: Option<&Entry>,
+    usual: Presence,
     reading: &mut Reading<'_>,
 ) -> Option<ClientCertificates> {
     let words = [("required", Some(Presence::Required)), ("optional", Some(Presence::Optional)), ("none", None)];
     let asked = match presence {
         Some(entry) => reading.choice(&entry.node, &words)?,
-        None => ca.map(|_| Presence::Required),
+        None => ca.map(|_| usual),
     };
     match (asked, ca) {
         (Some(presence), Some(ca)) => {

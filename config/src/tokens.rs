@@ -1,4 +1,4 @@
-//! Static tokens, kept as hashes: the file that `identity.tokens` names, and `admin.operators`.
+//! Static tokens, kept as hashes: the file that `identity.tokens` names.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::path::Path;
 use jiff::Timestamp;
 
 use crate::listeners;
-use crate::node::{self, Node};
+use crate::node::{self, Node, Value};
 use crate::problem::{Excerpts, Findings, Problem, Problems};
 use crate::reading::{self, Reading};
 
@@ -85,14 +85,22 @@ fn token(node: &Node, reading: &mut Reading<'_>) -> Option<Token> {
 }
 
 fn hash(node: &Node, reading: &mut Reading<'_>) -> Option<[u8; 32]> {
-    let text = reading.text(node)?;
-    let Some(bytes) = from_hex(text) else {
+    hash_of(node, "`printf %s \"$TOKEN\" | sha256sum` prints it", reading)
+}
+
+/// `help` says how to make one.
+pub(crate) fn hash_of(node: &Node, help: &str, reading: &mut Reading<'_>) -> Option<[u8; 32]> {
+    // In whatever quotes: what is wrong with a hash is told without its text, which may be what it should hide.
+    let bytes = match &node.value {
+        Value::Scalar(text, _) => from_hex(text),
+        Value::Map(_) | Value::List(_) | Value::Refused => None,
+    };
+    let Some(bytes) = bytes else {
         let message = format!("`{}` is not a SHA-256 hash: 64 hexadecimal digits", node.place.key());
-        let help = "`printf %s \"$TOKEN\" | sha256sum` prints it";
         reading.found.error_with_help(&node.place, message, help);
         return None;
     };
-    if text.eq_ignore_ascii_case(OF_NOTHING) {
+    if Some(bytes) == from_hex(OF_NOTHING) {
         let message = format!("`{}` is the hash of the empty text, which everybody knows", node.place.key());
         reading.found.error(&node.place, message);
         return None;

@@ -37,6 +37,10 @@ pub struct PolicySet {
     registry: Registry,
     catalogue: Catalogue,
     terms: Terms,
+    /// Those of the bundle's own files.
+    exceptions: Vec<Override>,
+    /// Laid over it when nothing else is.
+    plain: Option<Arc<Overrides>>,
     uses: AttributeSet,
     allows_use: AttributeSet,
     /// Ends of allows, sorted.
@@ -79,9 +83,22 @@ impl PolicySet {
             registry,
             catalogue,
             terms,
+            exceptions: Vec::new(),
+            plain: None,
             ends,
             limits,
         }
+    }
+
+    /// With exceptions of its own.
+    pub(crate) fn with_exceptions(mut self, exceptions: Vec<Override>) -> PolicySet {
+        self.exceptions = exceptions;
+        self.plain = (!self.exceptions.is_empty()).then(|| Arc::new(self.lay(NORMAL, &[]).0));
+        self
+    }
+
+    pub(crate) fn exceptions(&self) -> &[Override] {
+        &self.exceptions
     }
 
     /// The bundle's name.
@@ -142,9 +159,9 @@ impl PolicySet {
         self.catalogue.tags(host)
     }
 
-    /// Decide on these facts, with nothing laid over the policy. Allocates only to deny, or where a rule in shadow speaks.
+    /// Decide on these facts, with nothing laid over the policy but its own exceptions. Allocates only to deny, or where a rule in shadow speaks.
     pub fn decide(&self, facts: &Facts) -> Verdict {
-        crate::decide::decide(self, facts, &NONE)
+        crate::decide::decide(self, facts, self.plain.as_deref().unwrap_or(&NONE))
     }
 
     /// Decide on these facts under `overrides`, which were laid over this very set.

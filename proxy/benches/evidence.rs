@@ -100,7 +100,7 @@ fn evidence(directory: &std::path::Path, durability: Durability) -> Evidence {
     let settings = Settings {
         gateway: "bench".into(),
         floor: None,
-        clock: Clock::System,
+        clock: Clock::system(),
         paths: Paths::Keep,
         spool: spool::Settings {
             directory: directory.to_owned(),

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use gatepass_config::admin::Admin;
 use tokio::sync::watch;
 
-use crate::admin::{Names, Operator, PolicyView, Ready, State, TokenHash};
+use gatepass_policy::host::Host;
+
+use crate::admin::totp::{Spent, Totp};
+use crate::admin::{Kept, Names, PolicyView, Ready, State, Wrong};
 use crate::metrics::EXPIRING_WITHIN;
 use crate::policy_store::State as PolicyState;
 use crate::shared::Shared;
@@ -16,20 +18,23 @@ use crate::shutdown::Phase;
 const SWEEP_EVERY: Duration = Duration::from_secs(5);
 
 /// What the admin listener answers from.
-pub fn state(shared: &Arc<Shared>, phase: watch::Receiver<Phase>, admin: &Admin) -> State {
+pub fn state(shared: &Arc<Shared>, phase: watch::Receiver<Phase>, names: Vec<Host>, kept: Arc<Kept>) -> State {
     let (of_ready, of_policy, of_age) = (Arc::clone(shared), Arc::clone(shared), Arc::clone(shared));
     let (of_now, of_live) = (Arc::clone(shared), Arc::clone(shared));
     State {
+        table: crate::admin::api::TABLE,
         ready: Box::new(move || ready(&of_ready, *phase.borrow())),
         policy: Box::new(move || policy(&of_policy)),
         tunnels: Box::new(move || of_live.live.told()),
         refresh: Box::new(move || ages(&of_age)),
         metrics: Arc::clone(&shared.metrics),
         evidence: shared.evidence.clone(),
-        names: Names(Vec::new()),
-        operators: (admin.operators.iter())
-            .map(|operator| Operator { hash: TokenHash::new(operator.sha256), expires: operator.expires })
-            .collect(),
+        names: Names(names),
+        kept,
+        wrong: Wrong::default(),
+        // No operation of the table asks for a code yet; one that did would be refused.
+        totp: Totp::new(Box::new(|_, _| Spent::Unkept("this gateway keeps no used codes".to_owned()))),
+        record: Box::new(|_| Ok(())),
         now: Box::new(move || of_now.clock.now()),
     }
 }

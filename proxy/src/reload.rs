@@ -41,6 +41,7 @@ pub async fn keep_floor(shared: Arc<Shared>) {
 pub async fn once(shared: &Arc<Shared>, gates: &[Gate]) {
     let now = shared.clock.now();
     collector(shared).await;
+    admin(shared, now).await;
     match shared.policy.reload(now).await {
         Reload::Unchanged | Reload::StillRefused => {}
         Reload::Activated(snapshot) => {
@@ -83,6 +84,15 @@ async fn collector(shared: &Shared) {
         Ok(Ok(true)) => eprintln!("evidence: the collector is shown the new headers and certificates"),
         Ok(Err(unusable)) => eprintln!("evidence: the collector is shown the old headers and certificates: {unusable}"),
         Err(_) => eprintln!("evidence: reading what the collector is shown ended in a fault of the gateway"),
+    }
+}
+
+/// Read again who the operators are, and the certificates of the admin listener.
+async fn admin(shared: &Shared, now: jiff::Timestamp) {
+    let Some(kept) = shared.admin.clone() else { return };
+    match tokio::task::spawn_blocking(move || kept.reload(now)).await {
+        Ok(said) => said.iter().for_each(|line| eprintln!("{line}")),
+        Err(_) => eprintln!("operators: reading them ended in a fault of the gateway"),
     }
 }
 

@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use gatepass_config::admin::Bind;
 use gatepass_policy::address::Floor;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -24,8 +25,8 @@ pub struct Gateway {
     gates: Vec<Gate>,
     /// Where each listener really is, by name: a configured port of 0 has become another.
     pub addresses: Vec<(Arc<str>, SocketAddr)>,
-    /// Where the admin listener really is.
-    pub admin: Option<SocketAddr>,
+    /// Where the admin listener really is, as it is told.
+    pub admin: Option<String>,
 }
 
 impl Gateway {
@@ -42,11 +43,12 @@ impl Gateway {
         }
         let admin = match admin {
             None => None,
-            Some(config) => Some((bind(config.bind.value, "admin").await?, config)),
+            Some(config) => Some((admin_socket(&config.bind).await?, config)),
         };
         let addresses: Vec<_> =
             bound.iter().map(|(gate, socket)| (Arc::clone(&gate.origin.name), local(socket))).collect();
-        let admin_address = admin.as_ref().map(|(socket, _)| local(socket));
+        let admin_address = admin.as_ref().and_then(|(socket, _)| socket.address());
+        let admin_told = admin.as_ref().map(|(socket, _)| socket.to_string());
         let own: Vec<_> = addresses.iter().map(|(_, address)| *address).chain(admin_address).collect();
         shared.floor.rcu(|floor| Floor { gateway: own.clone(), ..Floor::clone(floor) });
         let shared = Arc::new(shared);
@@ -59,10 +61,11 @@ impl Gateway {
             let listener = Listener { gate, socket };
             tasks.push(tokio::spawn(listener.run(Arc::clone(&shared), shutdown.drain(), shutdown.phase())));
         }
-        if let Some((socket, config)) = admin {
-            let state = operations::state(&shared, shutdown.phase(), &config);
+        if let (Some((socket, config)), Some(kept)) = (admin, shared.admin.clone()) {
+            let state = operations::state(&shared, shutdown.phase(), config.names, kept);
             let limits = admin::Limits {
                 connections: shared.limits.admin_connections,
+                handshake_timeout: shared.limits.tls_handshake_timeout,
                 connection_timeout: shared.limits.admin_connection_timeout,
                 decisions: shared.limits.admin_decisions,
                 ..admin::Limits::default()
@@ -74,7 +77,7 @@ impl Gateway {
         tasks.push(tokio::spawn(operations::sweep(Arc::clone(&shared))));
         let metrics = Arc::clone(&shared.metrics);
         tasks.push(tokio::spawn(async move { metrics.keep().await }));
-        Ok(Gateway { shared, shutdown, tasks, gates, addresses, admin: admin_address })
+        Ok(Gateway { shared, shutdown, tasks, gates, addresses, admin: admin_told })
     }
 
     /// What connections share.
@@ -106,6 +109,13 @@ impl Gateway {
 
 async fn bind(address: SocketAddr, name: &str) -> Result<TcpListener, String> {
     TcpListener::bind(address).await.map_err(|error| format!("error: `{name}` cannot listen on `{address}`: {error}"))
+}
+
+async fn admin_socket(to: &Bind) -> Result<admin::Socket, String> {
+    match to {
+        Bind::Tcp(address) => bind(address.value, "admin").await.map(admin::Socket::Tcp),
+        Bind::Unix(path) => admin::Socket::unix(&path.value),
+    }
 }
 
 /// The address of a socket that was just bound; the unspecified one if the system does not tell.

@@ -7,6 +7,7 @@ use gatepass_config::limits::Limits;
 use gatepass_policy::address::Floor;
 use tokio::sync::Semaphore;
 
+use crate::admin::Kept;
 use crate::clock::Clock;
 use crate::evidence::Evidence;
 use crate::forward::Pool;
@@ -29,6 +30,8 @@ pub struct Shared {
     pub evidence: Evidence,
     /// The way to the collector, where it is looked at again.
     pub collector: Option<Arc<Renewal>>,
+    /// The operators and certificates of the admin listener, if there is one.
+    pub admin: Option<Arc<Kept>>,
     /// Names to addresses.
     pub resolver: Resolver,
     /// What the gateway knows of itself; renewed, since interfaces come and go.

@@ -1,5 +1,6 @@
 //! Files to a `PolicySet`, or every reason why not.
 
+mod exceptions;
 mod lifetime;
 mod rules;
 mod scope;
@@ -16,10 +17,12 @@ use crate::catalogue::Catalogue;
 use crate::diagnostic::{At, Diagnostic, Place, Report};
 use crate::document::bundle::{Bundle, Reach};
 use crate::document::catalogue::CidrSet;
+use crate::document::exceptions::RawException;
 use crate::document::rules::{Book, RawRule};
 use crate::document::workloads::Workload;
 use crate::document::{self, Body, Document};
 use crate::limits::Limits;
+use crate::overrides::Override;
 use crate::registry::{Registry, UNCLASSIFIED};
 use crate::rule::Rule;
 use crate::set::PolicySet;
@@ -69,6 +72,14 @@ struct Parts {
     catalogue: Catalogue,
     cidr_sets: Vec<CidrSet>,
     books: Vec<RuleBook>,
+    exceptions: Vec<ExceptionBook>,
+}
+
+/// The exceptions of one file.
+struct ExceptionBook {
+    id: At<String>,
+    owner: Option<String>,
+    exceptions: Vec<RawException>,
 }
 
 /// The rules of one file.
@@ -106,6 +117,7 @@ fn read(files: &[SourceFile], limits: &Limits, report: &mut Report<'_>) -> Optio
 fn sort(documents: Vec<Document>, report: &mut Report<'_>) -> Option<Parts> {
     let mut bundle: Option<(At<String>, Option<String>, Bundle)> = None;
     let (mut workloads, mut tagged, mut cidr_sets, mut books) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let mut excepted = Vec::new();
     let mut ids = BTreeSet::new();
     for Document { id, owner, body } in documents {
         if !ids.insert(id.value.clone()) {
@@ -123,6 +135,7 @@ fn sort(documents: Vec<Document>, report: &mut Report<'_>) -> Option<Parts> {
                 cidr_sets.append(&mut found.cidr_sets);
             }
             Body::Guardrails(rules) => books.push(RuleBook { book: Book::Guardrails, id, owner, rules }),
+            Body::Exceptions(exceptions) => excepted.push(ExceptionBook { id, owner, exceptions }),
             Body::Fragment(rules) => books.push(RuleBook { book: Book::Fragment, id, owner, rules }),
         }
     }
@@ -134,7 +147,16 @@ fn sort(documents: Vec<Document>, report: &mut Report<'_>) -> Option<Parts> {
         }
         return None;
     };
-    Some(Parts { name, owner, bundle, workloads, catalogue: Catalogue::build(tagged), cidr_sets, books })
+    Some(Parts {
+        name,
+        owner,
+        bundle,
+        workloads,
+        catalogue: Catalogue::build(tagged),
+        cidr_sets,
+        books,
+        exceptions: excepted,
+    })
 }
 
 /// What every rule is checked against.
@@ -152,12 +174,13 @@ fn build(
     limits: &Limits,
     report: &mut Report<'_>,
 ) -> Option<PolicySet> {
-    let Parts { name, owner, bundle, workloads, catalogue, cidr_sets, books } = parts;
+    let Parts { name, owner, bundle, workloads, catalogue, cidr_sets, books, exceptions } = parts;
     let around =
         Surroundings { classes: classes(&bundle, report), sets: sets(&cidr_sets, now, report), bundle: &bundle, now };
     check_classes(&around, &workloads, report);
     let registry = Registry::build(workloads, &around.classes, limits, report);
     let rules = rules_of(&around, &books, report);
+    let (excepted, places) = exceptions_of(&around, &exceptions, report);
     let global = rules.iter().filter(|(rule, _)| matches!(crate::index::keys(rule), crate::index::Keys::Global));
     if let Some((_, place)) = global.into_iter().nth(limits.global_rules) {
         let message = format!("more than {} rules have neither a host nor a CIDR key", limits.global_rules);
@@ -168,7 +191,13 @@ fn build(
     }
     let rules: Vec<Rule> = rules.into_iter().map(|(rule, _)| rule).collect();
     let terms = Terms::of(bundle, owner.as_deref().unwrap_or(&name.value));
-    Some(PolicySet::new((name.value.into(), digest(files).into()), rules, registry, catalogue, terms, *limits))
+    let names = (name.value.into(), digest(files).into());
+    let set = PolicySet::new(names, rules, registry, catalogue, terms, *limits).with_exceptions(excepted);
+    for dormant in crate::overrides::refused(&set) {
+        let place = places.get(&dormant.path).copied().unwrap_or(Place::NOWHERE);
+        report.error(place, dormant.why);
+    }
+    Some(set)
 }
 
 fn rules_of(around: &Surroundings<'_>, books: &[RuleBook], report: &mut Report<'_>) -> Vec<(Rule, Place)> {
@@ -199,6 +228,23 @@ fn rules_of(around: &Surroundings<'_>, books: &[RuleBook], report: &mut Report<'
         }
     }
     compiled
+}
+
+type Exceptions = (Vec<Override>, BTreeMap<Box<str>, Place>);
+
+fn exceptions_of(around: &Surroundings<'_>, books: &[ExceptionBook], report: &mut Report<'_>) -> Exceptions {
+    let (mut found, mut places) = (Vec::new(), BTreeMap::new());
+    for book in books {
+        for raw in &book.exceptions {
+            let one = exceptions::compile(raw, &book.id, book.owner.as_deref(), around, report);
+            let Some(one) = one else { continue };
+            if places.insert(one.info().path.clone(), raw.place()).is_some() {
+                report.error(raw.place(), format!("another exception of this file has the id `{}`", raw.id.value));
+            }
+            found.push(one);
+        }
+    }
+    (found, places)
 }
 
 fn classes<'p>(bundle: &'p Bundle, report: &mut Report<'_>) -> BTreeSet<&'p str> {

@@ -2,6 +2,7 @@
 
 pub(crate) mod bundle;
 pub(crate) mod catalogue;
+pub(crate) mod exceptions;
 pub(crate) mod overrides;
 pub(crate) mod rules;
 pub(crate) mod workloads;
@@ -26,6 +27,7 @@ pub(crate) enum Body {
     Destinations(catalogue::Destinations),
     Guardrails(Vec<rules::RawRule>),
     Fragment(Vec<rules::RawRule>),
+    Exceptions(Vec<exceptions::RawException>),
 }
 
 const VERSION: &str = "gatepass/v1";
@@ -43,7 +45,7 @@ pub(crate) fn read(node: &Node<'_>, report: &mut Report<'_>) -> Option<Document>
         return None;
     }
     let kind = kind.and_then(|node| read::text(node, report))?;
-    if matches!(kind.value.as_str(), "Exceptions" | "Tests") {
+    if kind.value == "Tests" {
         report.not_yet(kind.place, &kind.value);
         return None;
     }
@@ -58,6 +60,7 @@ pub(crate) fn read(node: &Node<'_>, report: &mut Report<'_>) -> Option<Document>
         "Destinations" => Some(Body::Destinations(catalogue::read(&mut fields, report))),
         "Guardrails" => Some(Body::Guardrails(rules::read(&mut fields, rules::Book::Guardrails, report))),
         "Fragment" => Some(Body::Fragment(rules::read(&mut fields, rules::Book::Fragment, report))),
+        "Exceptions" => Some(Body::Exceptions(exceptions::read(&mut fields, report))),
         other => {
             let help = match did_you_mean(other, KINDS) {
                 Some(name) => format!("did you mean `{name}`?"),

@@ -259,7 +259,7 @@ fn lifted_by(fields: &mut Fields<'_, '_>, book: Book, report: &mut Report<'_>) -
     lifts
 }
 
-fn selector(node: &Node<'_>, report: &mut Report<'_>) -> Option<RawSelector> {
+pub(crate) fn selector(node: &Node<'_>, report: &mut Report<'_>) -> Option<RawSelector> {
     let mut fields = Fields::of(node, "an entry of `identities`", report)?;
     let place = fields.place();
     let before = report.error_count();
@@ -313,7 +313,7 @@ pub(crate) fn labels(node: &Node<'_>, report: &mut Report<'_>) -> Vec<(Box<str>,
     labels
 }
 
-fn targets(node: &Node<'_>, report: &mut Report<'_>) -> Targets {
+pub(crate) fn targets(node: &Node<'_>, report: &mut Report<'_>) -> Targets {
     let Some(mut fields) = Fields::of(node, "`destinations`", report) else { return Targets::default() };
     let places = ["hosts", "cidrs", "cidr_sets"].iter().any(|key| fields.says(key));
     let written = Written { places, ports: fields.says("ports") };
@@ -329,7 +329,7 @@ fn targets(node: &Node<'_>, report: &mut Report<'_>) -> Targets {
 
 type ClassLists = (Option<Vec<At<String>>>, Option<Vec<At<String>>>);
 
-fn data_classes(node: &Node<'_>, report: &mut Report<'_>) -> ClassLists {
+pub(crate) fn data_classes(node: &Node<'_>, report: &mut Report<'_>) -> ClassLists {
     if matches!(node.value, crate::source::Value::List(_)) {
         let help = "`{at_most: […]}`: its classes are among these; `{any_of: […]}`: it carries one of these";
         report.error_help(node.place, "a bare list of data classes can be read two ways", help);

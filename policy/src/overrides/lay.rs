@@ -38,7 +38,7 @@ pub(crate) fn lay(set: &PolicySet, mode: &str, overrides: &[Override]) -> (Overr
         lifts: Vec::new(),
         ends: Vec::new(),
     };
-    for one in overrides {
+    for one in set.exceptions().iter().chain(overrides) {
         match taken(set, one) {
             Ok(Place::Grant) => laid.grants.push(Arc::clone(&one.rule)),
             Ok(Place::Permit) => laid.permits.push(Arc::clone(&one.rule)),
@@ -61,6 +61,7 @@ enum Place {
     Lift(RuleId),
 }
 
+/// Where it goes, or why the policy does not take it.
 fn taken(set: &PolicySet, one: &Override) -> Result<Place, String> {
     let unknown = one.rule.at_most.iter().flatten().find(|class| !set.knows_class(class));
     if let Some(class) = unknown {
@@ -83,4 +84,10 @@ fn taken(set: &PolicySet, one: &Override) -> Result<Place, String> {
             Some(_) | None => Err(format!("the policy has no guardrail `{path}`")),
         },
     }
+}
+
+/// What is wrong with the policy's own exceptions, by path.
+pub(crate) fn refused(set: &PolicySet) -> Vec<Dormant> {
+    let refused = |one: &Override| Some(Dormant { path: one.rule.info.path.clone(), why: taken(set, one).err()? });
+    set.exceptions().iter().filter_map(refused).collect()
 }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 pub use lay::Dormant;
-pub(crate) use lay::lay;
+pub(crate) use lay::{lay, refused};
 pub(crate) use mode::ModeRule;
 pub use mode::NORMAL;
 pub use spec::{Fault, Spec};
@@ -51,6 +51,11 @@ impl Override {
     pub fn new(kind: Kind, info: RuleInfo, spec: &Spec) -> Result<Override, Vec<Fault>> {
         let rule = spec::rule(&kind, info, spec)?;
         Ok(Override { kind, rule: Arc::new(rule) })
+    }
+
+    /// One that was checked as a part of a bundle.
+    pub(crate) fn compiled(kind: Kind, rule: Rule) -> Override {
+        Override { kind, rule: Arc::new(rule) }
     }
 
     /// What people want to know of it.

@@ -1,112 +1,55 @@
-//! The paths of the admin listener.
+//! What the operations that read are answered with.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Uri, header};
+use http::{HeaderMap, Response, StatusCode, header};
 use http_body_util::Full;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::problem::Problem;
-use super::{Limits, State, door};
+use super::api::{self, Asked, More, link};
+use super::problem::{Fault, Problem};
+use super::reply::{self, JSON, TEXT, answer};
 use crate::evidence::DecisionRecord;
 use crate::explanation::explain;
 use crate::refusal::Form;
 use crate::reserved::canonical;
 
-const JSON: &str = "application/json";
-const TEXT: &str = "text/plain; charset=utf-8";
 /// The version of the text format that the exporter writes.
 const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
-/// Decisions in one answer where the request does not say.
-const DECISIONS: usize = 100;
 
-/// What is asked for.
-enum Route<'a> {
-    Health,
-    Ready,
-    Metrics,
-    Policy,
-    Tunnels,
-    Decisions,
-    Decision(&'a str),
+type Answered = Result<Response<Full<Bytes>>, Problem>;
+
+pub(super) fn health(_: &Asked<'_>) -> Answered {
+    Ok(reply::json(StatusCode::OK, &json!({"status": "ok"})))
 }
 
-impl Route<'_> {
-    fn of(path: &str) -> Option<Route<'_>> {
-        Some(match path {
-            "/health" => Route::Health,
-            "/ready" => Route::Ready,
-            "/metrics" => Route::Metrics,
-            "/v1/policy" => Route::Policy,
-            "/v1/tunnels" => Route::Tunnels,
-            "/v1/decisions" => Route::Decisions,
-            _ => Route::Decision(path.strip_prefix("/v1/decisions/")?),
-        })
-    }
-
-    fn open(&self) -> bool {
-        match self {
-            Route::Health | Route::Ready | Route::Metrics => true,
-            Route::Policy | Route::Tunnels | Route::Decisions | Route::Decision(_) => false,
-        }
-    }
-}
-
-pub(super) fn route(
-    method: &Method,
-    uri: &Uri,
-    headers: &HeaderMap,
-    state: &State,
-    limits: Limits,
-) -> Result<Response<Full<Bytes>>, Problem> {
-    let route = Route::of(uri.path()).ok_or_else(|| {
-        Problem::new(StatusCode::NOT_FOUND, "Not Found", "there is no such path on the admin listener")
-    })?;
-    if !route.open() {
-        door::operator(headers, &state.operators, (state.now)())?;
-    }
-    if method != Method::GET && method != Method::HEAD {
-        return Err(Problem {
-            field: Some((header::ALLOW, "GET, HEAD")),
-            ..Problem::new(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed", "this path only answers GET and HEAD")
-        });
-    }
-    match route {
-        Route::Health => Ok(answer(StatusCode::OK, JSON, json!({"status": "ok"}).to_string())),
-        Route::Ready => Ok(ready(state)),
-        Route::Metrics => {
-            state.evidence.observe();
-            (state.refresh)();
-            Ok(answer(StatusCode::OK, PROMETHEUS, state.metrics.render()))
-        }
-        Route::Policy => Ok(policy(state)),
-        Route::Tunnels => Ok(answer(StatusCode::OK, JSON, json!({"tunnels": (state.tunnels)()}).to_string())),
-        Route::Decisions => {
-            let query = Query::parse(uri.query().unwrap_or_default())?;
-            let limit = query.limit.unwrap_or(DECISIONS).min(limits.decisions);
-            let found = state.evidence.recent().newest(limit, |record| query.wants(record));
-            told(&found, form_of(headers), |json| format!("{{\"decisions\":[{}]}}", json.join(",")))
-        }
-        Route::Decision(id) => told(&[decision(state, id)?], form_of(headers), |json| json.concat()),
-    }
-}
-
-fn ready(state: &State) -> Response<Full<Bytes>> {
-    let mut ready = (state.ready)();
-    if let Err(unavailable) = state.evidence.available() {
+pub(super) fn ready(asked: &Asked<'_>) -> Answered {
+    let mut ready = (asked.state.ready)();
+    if let Err(unavailable) = asked.state.evidence.available() {
         ready.not_ready.push(unavailable.to_string());
     }
     let status = if ready.not_ready.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let body = json!({
         "ready": ready.not_ready.is_empty(), "reasons": ready.not_ready, "degraded": ready.degraded,
     });
-    answer(status, JSON, body.to_string())
+    Ok(reply::json(status, &body))
 }
 
-fn policy(state: &State) -> Response<Full<Bytes>> {
-    let view = (state.policy)();
+pub(super) fn metrics(asked: &Asked<'_>) -> Answered {
+    asked.state.evidence.observe();
+    (asked.state.refresh)();
+    Ok(answer(StatusCode::OK, PROMETHEUS, asked.state.metrics.render()))
+}
+
+pub(super) fn openapi(asked: &Asked<'_>) -> Answered {
+    Ok(reply::json(StatusCode::OK, &api::document(asked.state.table)))
+}
+
+pub(super) fn policy(asked: &Asked<'_>) -> Answered {
+    let view = (asked.state.policy)();
     let mut body = json!({
         "bundle": view.policy.bundle, "digest": view.policy.digest, "serial": view.policy.serial,
         "rules": view.rules, "activated": view.activated.to_string(),
@@ -114,44 +57,67 @@ fn policy(state: &State) -> Response<Full<Bytes>> {
     if let (Some(error), Value::Object(fields)) = (view.last_error, &mut body) {
         fields.insert("last_error".into(), error.into());
     }
-    answer(StatusCode::OK, JSON, body.to_string())
+    Ok(reply::json(StatusCode::OK, &body))
 }
 
-/// Which decisions: `identity`, `host`, `outcome`, `limit`, each once.
-#[derive(Default)]
-struct Query {
+pub(super) fn tunnels(asked: &Asked<'_>) -> Answered {
+    let page = asked.page();
+    let (tunnels, more) = page.cut((asked.state.tunnels)());
+    Ok(page.answer("tunnels", tunnels, more))
+}
+
+pub(super) fn decisions(asked: &Asked<'_>) -> Answered {
+    let page = asked.page();
+    let wanted = Wanted::of(asked)?;
+    let recent = asked.state.evidence.recent();
+    let after = page.after.and_then(|after| Uuid::try_parse(after).ok());
+    // Where the last one of the page before is forgotten, so is every older one; ids are in the order of time.
+    let reached = Cell::new(after.is_none());
+    let remembered = after.is_some_and(|after| recent.by_id(after).is_some());
+    let older = |record: &DecisionRecord| {
+        let is_older = reached.get() || (!remembered && after.is_some_and(|after| record.id < after));
+        reached.set(reached.get() || after == Some(record.id));
+        is_older
+    };
+    let mut found = recent.newest(page.limit.saturating_add(1), |record| older(record) && wanted.wants(record));
+    let more = if found.len() > page.limit { More::Yes } else { More::No };
+    found.truncate(page.limit);
+    let last = found.last().map(|record| record.id.to_string());
+    let next = page.next(last.as_deref(), more);
+    let shown = next.as_ref().map_or_else(String::new, |next| format!(",\"next\":{}", Value::from(next.as_str())));
+    let mut response =
+        told(&found, form_of(asked.headers), |json| format!("{{\"decisions\":[{}]{shown}}}", json.join(",")))?;
+    link(&mut response, next.as_deref());
+    Ok(response)
+}
+
+pub(super) fn decision(asked: &Asked<'_>) -> Answered {
+    let id = asked.id.and_then(|id| Uuid::try_parse(id).ok());
+    let found = id
+        .and_then(|id| asked.state.evidence.recent().by_id(id))
+        .ok_or_else(|| Problem::not_found("no decision of this id is in memory; older ones are in the records"))?;
+    told(&[found], form_of(asked.headers), |json| json.concat())
+}
+
+/// Which decisions.
+struct Wanted {
     identity: Option<String>,
     host: Option<String>,
     /// One, or several with commas.
     outcome: Option<String>,
-    limit: Option<usize>,
 }
 
-impl Query {
-    fn parse(query: &str) -> Result<Query, Problem> {
-        let malformed = || {
-            Problem::new(
-                StatusCode::BAD_REQUEST,
-                "Bad Request",
-                "the query takes `identity`, `host`, `outcome` and `limit`, each once, percent-encoded",
-            )
+impl Wanted {
+    fn of(asked: &Asked<'_>) -> Result<Wanted, Problem> {
+        let text = |name| asked.query.text(name).map(str::to_owned);
+        let host = match asked.query.text("host") {
+            None => None,
+            Some(host) => Some(canonical(host).ok_or_else(|| {
+                let fault = Fault::new("host", "is neither a host name nor an address");
+                Problem::faults("the query is not as it has to be", vec![fault])
+            })?),
         };
-        let mut parsed = Query::default();
-        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-            let (key, value) = pair.split_once('=').ok_or_else(malformed)?;
-            let value = decoded(value).ok_or_else(malformed)?;
-            let repeated = match key {
-                "identity" => parsed.identity.replace(value).is_some(),
-                "host" => parsed.host.replace(canonical(&value).ok_or_else(malformed)?).is_some(),
-                "outcome" => parsed.outcome.replace(value).is_some(),
-                "limit" => parsed.limit.replace(value.parse().map_err(|_| malformed())?).is_some(),
-                _ => return Err(malformed()),
-            };
-            if repeated {
-                return Err(malformed());
-            }
-        }
-        Ok(parsed)
+        Ok(Wanted { identity: text("identity"), host, outcome: text("outcome") })
     }
 
     fn wants(&self, record: &DecisionRecord) -> bool {
@@ -163,67 +129,19 @@ impl Query {
     }
 }
 
-/// Percent-decoded (RFC 3986 section 2.1); `None` where that is malformed or not UTF-8.
-fn decoded(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        bytes.push(match byte {
-            b'%' => {
-                let high = char::from(rest.next()?).to_digit(16)?;
-                let low = char::from(rest.next()?).to_digit(16)?;
-                u8::try_from(high * 16 + low).ok()?
-            }
-            other => other,
-        });
-    }
-    String::from_utf8(bytes).ok()
-}
-
 /// JSON, unless text is all that the caller can read: `gatepass why` for people.
 fn form_of(headers: &HeaderMap) -> Form {
     let text = headers.get(header::ACCEPT).is_some_and(|accept| accept.as_bytes() == b"text/plain");
     if text { Form::Text } else { Form::Json }
 }
 
-fn told(
-    records: &[Arc<DecisionRecord>],
-    form: Form,
-    wrap: impl FnOnce(&[String]) -> String,
-) -> Result<Response<Full<Bytes>>, Problem> {
+fn told(records: &[Arc<DecisionRecord>], form: Form, wrap: impl FnOnce(&[String]) -> String) -> Answered {
     if form == Form::Text {
         let text: Vec<String> = records.iter().map(|record| explain(record)).collect();
         return Ok(answer(StatusCode::OK, TEXT, text.join("\n")));
     }
     let json: Result<Vec<String>, _> = records.iter().map(|record| serde_json::to_string(&**record)).collect();
-    Ok(answer(StatusCode::OK, JSON, wrap(&json.map_err(|_| unwritable())?)))
-}
-
-fn decision(state: &State, id: &str) -> Result<Arc<DecisionRecord>, Problem> {
-    Uuid::try_parse(id).ok().and_then(|id| state.evidence.recent().by_id(id)).ok_or_else(|| {
-        Problem::new(
-            StatusCode::NOT_FOUND,
-            "Not Found",
-            "no decision of this id is in memory; older ones are in the records",
-        )
-    })
-}
-
-fn unwritable() -> Problem {
-    Problem::new(
-        StatusCode::INTERNAL_SERVER_ERROR,
-        "Internal Server Error",
-        "the decision could not be written as JSON",
-    )
-}
-
-/// An answer that no cache keeps and no browser guesses about.
-pub(super) fn answer(status: StatusCode, content_type: &'static str, body: String) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(Bytes::from(body)));
-    *response.status_mut() = status;
-    let fields = response.headers_mut();
-    fields.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
-    fields.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    fields.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    response
+    let unwritable = "the decision could not be written as JSON";
+    let json = json.map_err(|_| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, unwritable))?;
+    Ok(answer(StatusCode::OK, JSON, wrap(&json)))
 }

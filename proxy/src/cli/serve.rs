@@ -63,7 +63,7 @@ fn print_limits() -> Exit {
 }
 
 async fn serve(arguments: &Arguments) -> Exit {
-    let clock = Clock::System;
+    let clock = Clock::system();
     let now = clock.now();
     let (config, embedded) = match &arguments.config {
         Some(path) => match gatepass_config::load(path, now) {
@@ -156,8 +156,9 @@ fn announce(gateway: &Gateway, quick: bool) {
         let protocol = if gate.tls.is_some() { "https" } else { "http" };
         eprintln!("listening on {name} {protocol} {address}");
     }
-    if let Some(address) = gateway.admin {
-        eprintln!("listening on admin http {address}");
+    if let Some(address) = &gateway.admin {
+        let speaks_tls = gateway.shared().admin.as_ref().is_some_and(|kept| kept.tls().is_some());
+        eprintln!("listening on admin {} {address}", if speaks_tls { "https" } else { "http" });
     }
     let snapshot = gateway.shared().policy.current();
     if gateway.shared().floor.load().development_loopback {
@@ -188,16 +189,21 @@ fn watched(config: &Config) -> Vec<PathBuf> {
         (Bundle::Directory(path), Reload::Watch) => directories.push(path.value.clone()),
         (Bundle::Directory(_), Reload::Signal) | (Bundle::Embedded, _) => return directories,
     }
-    for listener in &config.listeners {
-        if let listeners::Protocol::Https(tls) = &listener.protocol {
-            directories.push(reload::directory_of(&tls.certificate.value));
-            directories.push(reload::directory_of(&tls.key.value));
-            if let listeners::ClientCertificates::Verified { ca, crl, .. } = &tls.clients {
-                directories.push(reload::directory_of(&ca.value));
-                directories.extend(crl.as_ref().map(|crl| reload::directory_of(&crl.value)));
-            }
+    let of_listeners = config.listeners.iter().filter_map(|listener| match &listener.protocol {
+        listeners::Protocol::Http => None,
+        listeners::Protocol::Https(tls) => Some(tls),
+    });
+    let of_admin = config.admin.iter().filter_map(|admin| admin.tls.as_ref());
+    for tls in of_listeners.chain(of_admin) {
+        directories.push(reload::directory_of(&tls.certificate.value));
+        directories.push(reload::directory_of(&tls.key.value));
+        if let listeners::ClientCertificates::Verified { ca, crl, .. } = &tls.clients {
+            directories.push(reload::directory_of(&ca.value));
+            directories.extend(crl.as_ref().map(|crl| reload::directory_of(&crl.value)));
         }
     }
+    let operators = config.admin.iter().filter_map(|admin| admin.operators_file.as_ref());
+    directories.extend(operators.map(|file| reload::directory_of(&file.value)));
     directories.sort();
     directories.dedup();
     directories

@@ -33,9 +33,12 @@ words! {
         Refused "refused" "It was refused.";
         Failed "failed" "It was permitted, but the name could not be resolved or the destination not be reached.";
     }
-    /// The containment mode.
-    Mode {
-        Normal "normal" "Nothing is contained.";
+    /// What people do.
+    ActKind {
+        Grant "grant" "Break-glass.";
+        Exception "exception" "An exception on its way, or at its end.";
+        Mode "mode" "The containment mode.";
+        Admin "admin" "A call of the admin listener.";
     }
     /// Marks records of a gateway whose address floor is not the one for production.
     FloorMark {

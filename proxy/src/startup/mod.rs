@@ -21,6 +21,7 @@ use arc_swap::ArcSwap;
 use gatepass_certs::Alpn;
 use gatepass_certs::rotate::{self, Rotating};
 use gatepass_certs::trust::Presence;
+use gatepass_config::admin::Admin;
 use gatepass_config::floor::Loopback;
 use gatepass_config::limits::{Limits, connections_within};
 use gatepass_config::listeners::{self, ClientCertificates, Protocol};
@@ -34,6 +35,7 @@ pub use renewal::Renewal;
 use tokio::sync::Semaphore;
 use who::registry;
 
+use crate::admin::Kept;
 use crate::clock::Clock;
 use crate::evidence::Evidence;
 use crate::forward::Pool;
@@ -110,14 +112,9 @@ impl Startup {
         let limits = config.limits.clone();
         let mut problems = Vec::new();
         let gates = gates(&config.listeners, &limits, now, &mut problems);
+        let kept = config.admin.as_ref().and_then(|admin| kept(admin, &limits, now, &mut problems));
         let policy = PolicyStore::load(source(&config.policy.bundle, embedded, &limits), now);
-        let (policy, warnings) = match policy {
-            Ok(loaded) => loaded,
-            Err(problem) => {
-                problems.push(problem);
-                return Err(problems.join("\n"));
-            }
-        };
+        let (policy, warnings) = policy.map_err(|problem| [&problems[..], &[problem]].concat().join("\n"))?;
         let found = find_servers(&config.dns).await;
         let services = found.as_ref().map_or_else(|_| Vec::new(), |dns| services(dns, &config));
         let resolver = found.and_then(|dns| resolver(&dns, &limits)).map_err(|problem| problems.push(problem));
@@ -151,6 +148,7 @@ impl Startup {
             policy: Arc::new(policy),
             evidence,
             collector,
+            admin: kept,
             resolver,
             floor: ArcSwap::from_pointee(floor),
             identity: registry(&config.identity),
@@ -205,23 +203,44 @@ fn gates(
     for listener in listeners {
         let tls = match &listener.protocol {
             Protocol::Http => None,
-            Protocol::Https(tls) => match Rotating::load(tls_source(tls, limits), now) {
-                Ok(rotating) => Some(Arc::new(rotating)),
-                Err(unusable) => {
-                    let place = tls.certificate.place.as_ref();
-                    let place = place.map_or_else(String::new, |p| {
-                        format!("\n  --> {}:{}:{}", p.file().display(), p.line(), p.column())
-                    });
-                    problems
-                        .push(format!("error: the listener `{}` cannot speak TLS: {unusable}{place}", listener.name));
-                    continue;
-                }
+            Protocol::Https(tls) => match rotating(tls, &listener.name, limits, now, problems) {
+                Some(rotating) => Some(rotating),
+                None => continue,
             },
         };
         let origin = Arc::new(Origin { name: listener.name.as_str().into() });
         gates.push((Gate { origin, tls }, listener.bind.value));
     }
     gates
+}
+
+fn rotating(
+    tls: &listeners::Tls,
+    name: &str,
+    limits: &Limits,
+    now: jiff::Timestamp,
+    problems: &mut Vec<String>,
+) -> Option<Arc<Rotating>> {
+    match Rotating::load(tls_source(tls, limits), now) {
+        Ok(rotating) => Some(Arc::new(rotating)),
+        Err(unusable) => {
+            let place = tls.certificate.place.as_ref();
+            let place = place
+                .map_or_else(String::new, |p| format!("\n  --> {}:{}:{}", p.file().display(), p.line(), p.column()));
+            problems.push(format!("error: the listener `{name}` cannot speak TLS: {unusable}{place}"));
+            None
+        }
+    }
+}
+
+/// The operators of the admin listener, and its certificates.
+fn kept(admin: &Admin, limits: &Limits, now: jiff::Timestamp, problems: &mut Vec<String>) -> Option<Arc<Kept>> {
+    let tls = match &admin.tls {
+        None => None,
+        Some(tls) => Some(rotating(tls, "admin", limits, now, problems)?),
+    };
+    let file = admin.operators_file.as_ref().map(|file| file.value.clone());
+    Some(Arc::new(Kept::new(admin.operators.clone(), file, admin.means(), tls)))
 }
 
 fn tls_source(tls: &listeners::Tls, limits: &Limits) -> rotate::Source {

@@ -326,7 +326,7 @@ fn mistakes_in_telemetry() {
 #[test]
 fn mistakes_in_state_egress_points_admin_and_limits() {
     check(&[
-        ("state: {store: etcd}", "1:1 `state` is not supported yet | UNENFORCED"),
+        ("state: {store: etcd}", "1:8 `state` has no `endpoints`"),
         (
             "egress_points: [{name: direct}, {name: eu-west}]",
             "1:33 `egress point eu-west` is not supported yet | UNENFORCED",
@@ -340,13 +340,22 @@ fn mistakes_in_state_egress_points_admin_and_limits() {
             "admin: {bind: \"127.0.0.1:3128\"}",
             "1:15 `127.0.0.1:3128` is already bound by listener `a` (`127.0.0.1:3128`)",
         ),
-        ("admin: {bind: \"127.0.0.1:1\", tls: {}}", "1:30 `tls` is not supported yet | UNENFORCED"),
+        (
+            "admin: {bind: \"127.0.0.1:1\", tls: {}}",
+            "1:35 `admin.tls` has no `certificate`; 1:35 `admin.tls` has no `key`",
+        ),
+        (
+            "admin: {bind: \"unix:admin.sock\", tls: {certificate: gateway.pem, key: gateway.key}}",
+            "1:34 `tls` belongs to an address, and `bind` names a socket in the file system",
+        ),
+        ("admin: {bind: \"unix:\"}", "1:15 `unix:` names no path"),
     ]);
     assert_eq!(
         told_of("admin: {bind: \"127.0.0.1:1\", operators: [{name: a}, b]}"),
         [
-            "1:42 `admin.operators[0]` has no `sha256`",
             "1:42 `admin.operators[0]` has no `expires`",
+            "1:42 `admin.operators[0]` has neither `sha256` nor `certificates` nor `oidc` | \
+             give one: nobody could show that it is they",
             "1:53 `admin.operators[1]` is `b`, not a mapping of keys",
         ]
     );

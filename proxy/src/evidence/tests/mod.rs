@@ -190,7 +190,7 @@ pub(crate) fn settings(output: Option<Output>, queue: u32) -> Settings {
     Settings {
         gateway: "gw-1".into(),
         floor: Some(FloorMark::Development),
-        clock: Clock::System,
+        clock: Clock::system(),
         paths: Paths::Keep,
         spool: spool(),
         output,

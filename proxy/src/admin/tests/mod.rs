@@ -1,11 +1,19 @@
 //! The admin listener answers whom it should, and nobody else.
 
-use std::net::SocketAddr;
+mod changes;
 
+use std::net::SocketAddr;
+use std::sync::Mutex;
+
+use gatepass_config::operators::{Asked as IsAsked, Hash, Means, Operator, Role};
 use gatepass_policy::decision::Reason;
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
 
+use super::api::{Row, TABLE};
+use super::totp::{Spent, Totp};
 use super::*;
 use crate::evidence::tests::{denied, policy_ref, settings};
 use crate::evidence::{Flushed, Settings};
@@ -15,6 +23,8 @@ const TOKEN: &str = "correct-horse";
 struct Admin {
     address: SocketAddr,
     evidence: Evidence,
+    /// One line a recorded call.
+    calls: Arc<Mutex<Vec<String>>>,
 }
 
 struct Answer {
@@ -29,12 +39,32 @@ impl Answer {
     }
 }
 
-async fn start(operators: Vec<TokenHash>, ready: Ready) -> Admin {
+fn operator(name: &str, token: &str, roles: &[Role]) -> Operator {
+    Operator {
+        name: name.into(),
+        person: name.into(),
+        roles: roles.to_vec(),
+        expires: jiff::Timestamp::MAX,
+        sha256: Some(Hash(Sha256::digest(token).into())),
+        certificates: Vec::new(),
+        oidc: None,
+        totp: None,
+    }
+}
+
+/// What a recorded call says, and whether it can be kept.
+type Keep = Box<dyn Fn(&str) -> Result<(), Unkept> + Send + Sync>;
+
+async fn serving(operators: Vec<Operator>, ready: Ready, table: &'static [Row], keep: Keep) -> Admin {
     let metrics = Arc::new(Metrics::new().unwrap());
     let settings = Settings { floor: None, ..settings(None, 4) };
     let evidence = Evidence::start(settings, metrics.clone()).unwrap();
     let gauges = metrics.clone();
+    let calls: Arc<Mutex<Vec<String>>> = Arc::default();
+    let noted = calls.clone();
+    let means = Means { certificates: IsAsked::No, oidc: IsAsked::No };
     let state = State {
+        table,
         refresh: Box::new(move || gauges.policy_age.set(7)),
         ready: Box::new(move || ready.clone()),
         policy: Box::new(|| PolicyView {
@@ -43,31 +73,60 @@ async fn start(operators: Vec<TokenHash>, ready: Ready) -> Admin {
             activated: jiff::Timestamp::UNIX_EPOCH,
             last_error: Some("a.yaml:1:1: no".into()),
         }),
-        tunnels: Box::new(|| vec![serde_json::json!({"id": "t"})]),
+        tunnels: Box::new(|| (1..=5).map(|n| serde_json::json!({"id": format!("t{n}")})).collect()),
         metrics,
         evidence: evidence.clone(),
         names: Names(vec![gatepass_policy::host::Host::parse(b"gatepass-admin.infra.example").unwrap()]),
-        operators: operators.into_iter().map(|hash| Operator { hash, expires: jiff::Timestamp::MAX }).collect(),
+        kept: Arc::new(Kept::new(operators, None, means, None)),
+        wrong: Wrong::default(),
+        totp: Totp::new(Box::new(|_, _| Spent::Now)),
+        record: Box::new(move |call| {
+            let outcome = match call.outcome {
+                Outcome::Begun => "begun".to_owned(),
+                Outcome::Answered { status, .. } => status.as_u16().to_string(),
+            };
+            let by: Vec<&str> = call.by.iter().map(|by| by.as_str()).collect();
+            let who = call.operator.unwrap_or("-");
+            let line = format!("{who} {} {} {} {outcome}", by.join("+"), call.method, call.route);
+            noted.lock().unwrap().push(line.clone());
+            keep(&line)
+        }),
         now: Box::new(jiff::Timestamp::now),
     };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    tokio::spawn(serve(listener, Arc::new(state), Limits::default()));
-    Admin { address, evidence }
+    tokio::spawn(serve(Socket::Tcp(listener), Arc::new(state), Limits::default()));
+    Admin { address, evidence, calls }
+}
+
+async fn start(operators: Vec<Operator>, ready: Ready) -> Admin {
+    serving(operators, ready, TABLE, Box::new(|_| Ok(()))).await
+}
+
+fn two() -> Vec<Operator> {
+    vec![operator("another", "another", &[Role::Viewer]), operator("alice", TOKEN, &[Role::Viewer])]
 }
 
 async fn open() -> Admin {
-    start(vec![TokenHash::of(b"another"), TokenHash::of(TOKEN.as_bytes())], Ready::default()).await
+    start(two(), Ready::default()).await
 }
 
 impl Admin {
     /// One request with these fields besides `Connection: close`.
     async fn ask(&self, line: &str, fields: &str) -> Answer {
+        self.send(line, fields, b"").await
+    }
+
+    /// The same with a body.
+    async fn send(&self, line: &str, fields: &str, body: &[u8]) -> Answer {
         let mut stream = TcpStream::connect(self.address).await.unwrap();
         let request = format!("{line} HTTP/1.1\r\nConnection: close\r\n{fields}\r\n");
         stream.write_all(request.as_bytes()).await.unwrap();
-        let mut text = String::new();
-        stream.read_to_string(&mut text).await.unwrap();
+        // Whoever is refused early closes early.
+        let _ = stream.write_all(body).await;
+        let mut bytes = Vec::new();
+        let _ = stream.read_to_end(&mut bytes).await;
+        let text = String::from_utf8(bytes).unwrap();
         let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
         let status = head.get(9..12).and_then(|status| status.parse().ok()).unwrap_or(0);
         Answer { status, head: head.to_ascii_lowercase(), body: body.into() }
@@ -223,7 +282,7 @@ async fn an_operator_finds_decisions() {
     assert_eq!(admin.get_as_operator("/v1/decisions/..%2f").await.status, 404);
     let policy = admin.get_as_operator("/v1/policy").await.json();
     assert_eq!((&policy["digest"], &policy["last_error"]), (&"sha256:00ff".into(), &"a.yaml:1:1: no".into()));
-    assert_eq!(admin.get_as_operator("/v1/tunnels").await.json()["tunnels"][0]["id"], "t");
+    assert_eq!(admin.get_as_operator("/v1/tunnels").await.json()["tunnels"][0]["id"], "t1");
     assert_eq!(admin.evidence.flush(std::time::Duration::from_secs(9)).await, Flushed::All);
 }
 
@@ -235,9 +294,103 @@ async fn unknown_paths_and_methods_are_problems() {
     assert_eq!(admin.get("/health/").await.status, 404);
     let answer = admin.ask("POST /health", &format!("Host: {}\r\nContent-Length: 0\r\n", admin.address)).await;
     assert_eq!(answer.status, 405);
-    assert!(answer.head.contains("allow: get, head"));
+    assert!(answer.head.contains("allow: get, head, options"));
     let fields = format!("Host: {}\r\nX: {}\r\n", admin.address, "x".repeat(64 << 10));
     assert_ne!(admin.ask("GET /health", &fields).await.status, 200, "a head has a bound");
     let head = admin.ask("HEAD /health", &format!("Host: {}\r\n", admin.address)).await;
     assert_eq!((head.status, head.body.as_str()), (200, ""));
+}
+
+#[tokio::test]
+async fn what_can_be_done_with_a_path_is_told() {
+    let admin = open().await;
+    let host = format!("Host: {}\r\n", admin.address);
+    for path in ["/health", "/v1/policy", "/v1/decisions/abc"] {
+        let answer = admin.ask(&format!("OPTIONS {path}"), &host).await;
+        assert_eq!((answer.status, answer.body.as_str()), (204, ""), "{path}");
+        assert!(answer.head.contains("allow: get, head, options"), "{}", answer.head);
+        assert!(!answer.head.contains("access-control"), "no page of another site is told that it may ask");
+    }
+    assert_eq!(admin.ask("OPTIONS /nothing", &host).await.status, 404);
+    let preflight = format!("{host}Origin: http://evil.example\r\nAccess-Control-Request-Method: DELETE\r\n");
+    assert_eq!(admin.ask("OPTIONS /v1/policy", &preflight).await.status, 403);
+}
+
+#[tokio::test]
+async fn every_call_that_needs_an_operator_is_recorded_and_no_other() {
+    let admin = open().await;
+    let host = format!("Host: {}\r\n", admin.address);
+    admin.get("/health").await;
+    admin.get("/nothing").await;
+    admin.ask("DELETE /v1/policy", &host).await;
+    admin.get_as_operator("/v1/policy").await;
+    admin.get("/v1/tunnels").await;
+    admin.get_as_operator("/v1/decisions/019a8f3e-1d2c-7b4a-9c1e-2f60a1b3c4d5").await;
+    assert_eq!(
+        *admin.calls.lock().unwrap(),
+        ["alice token GET /v1/policy 200", "-  GET /v1/tunnels 401", "alice token GET /v1/decisions/{id} 404"]
+    );
+}
+
+#[tokio::test]
+async fn wrong_tokens_are_told_to_wait_and_a_right_one_never_is() {
+    let admin = open().await;
+    let fields = format!("Host: {}\r\nAuthorization: Bearer wrong\r\n", admin.address);
+    let mut seen = Vec::new();
+    for _ in 0..40 {
+        let answer = admin.ask("GET /v1/policy", &fields).await;
+        if answer.status == 429 {
+            assert!(answer.head.contains("retry-after: "), "{}", answer.head);
+        }
+        seen.push(answer.status);
+        assert_eq!(admin.get_as_operator("/v1/policy").await.status, 200);
+    }
+    assert!(seen.starts_with(&[401; 20]) && seen[22..].iter().all(|status| *status == 429), "{seen:?}");
+    assert_eq!(admin.get("/v1/policy").await.status, 401, "whoever shows nothing guesses nothing");
+}
+
+#[tokio::test]
+async fn lists_come_in_pages_that_name_the_next() {
+    let admin = open().await;
+    let first = admin.get_as_operator("/v1/tunnels?limit=2").await;
+    let ids = |answer: &Answer| answer.json()["tunnels"].as_array().unwrap().len();
+    assert_eq!(ids(&first), 2);
+    let all = admin.get_as_operator("/v1/tunnels").await;
+    assert!(ids(&all) == 5 && all.json().get("next").is_none() && !all.head.contains("link:"), "{}", all.head);
+    let mut records = Vec::new();
+    for _ in 0..5 {
+        let record = loop {
+            match admin.evidence.reserve() {
+                Ok(room) => break room.refuse(denied()),
+                Err(_) => tokio::task::yield_now().await,
+            }
+        };
+        records.insert(0, record.id.to_string());
+    }
+    let mut path = "/v1/decisions?limit=2&host=api.stripe.com".to_owned();
+    let (mut found, mut pages) = (Vec::new(), 0);
+    loop {
+        let answer = admin.get_as_operator(&path).await;
+        let json = answer.json();
+        found.extend(json["decisions"].as_array().unwrap().iter().map(|one| one["id"].as_str().unwrap().to_owned()));
+        pages += 1;
+        let Some(next) = json["next"].as_str() else { break };
+        assert!(answer.head.contains(&format!("link: <{next}>; rel=\"next\"")), "{}", answer.head);
+        next.clone_into(&mut path);
+    }
+    assert_eq!((found, pages), (records, 3));
+    assert_eq!(admin.get_as_operator("/v1/decisions?after=yesterday").await.status, 400);
+    assert_eq!(admin.evidence.flush(std::time::Duration::from_secs(9)).await, Flushed::All);
+}
+
+#[tokio::test]
+async fn the_document_names_what_is_served_and_nothing_else() {
+    let admin = open().await;
+    let document = admin.get("/v1/openapi.json").await.json();
+    assert_eq!(document["openapi"], "3.1.0");
+    let served: Vec<String> = TABLE.iter().map(|row| row.operation.path.to_owned()).collect();
+    let paths: Vec<String> = document["paths"].as_object().unwrap().keys().cloned().collect();
+    assert_eq!(paths, served);
+    assert_eq!(document["paths"]["/v1/policy"]["get"]["security"][0]["token"][0], "viewer");
+    assert_eq!(document["paths"]["/health"]["get"]["security"], serde_json::json!([]));
 }

@@ -1,0 +1,313 @@
+//! What each operation is called, takes and answers.
+//!
+//! An operation that stands here and in no row of the table is not served and not in the document.
+
+use gatepass_config::operators::Role;
+
+use super::operation::{Answer, Body, Needs, Operation, Verb};
+use super::page::{AFTER, LIMIT, NEXT};
+use super::shape::{Field, Shape};
+
+const ANYBODY: Needs = Needs::Nothing;
+const READERS: Needs = Needs::AnyOf(&[Role::Viewer]);
+const APPROVERS: Needs = Needs::AnyOf(&[Role::Approver]);
+const BREAKERS: Needs = Needs::AnyOf(&[Role::Breaker]);
+
+/// Bytes of a candidate bundle.
+const PREVIEW_MAX: usize = 8 << 20;
+
+const WORD: Shape = Shape::Text { max: 256 };
+const SENTENCE: Shape = Shape::Text { max: 2048 };
+const COUNT: Shape = Shape::Integer { min: 0, max: i64::MAX };
+const DECISION: Shape = Shape::Described("a decision record, as docs/reference/records.md lists its fields");
+const GRANT: Shape = Shape::Described("a grant: who asked for what and why, its state, and its end");
+const EXCEPTION: Shape = Shape::Described("an exception: who asked for what and why, its state, and its end");
+const PAGE: &[Field] = &[LIMIT, AFTER];
+
+const fn get(path: &'static str, summary: &'static str, needs: Needs, answer: Answer) -> Operation {
+    Operation { verb: Verb::Get, path, summary, needs, query: &[], body: None, answer }
+}
+
+const fn ok(doc: &'static str, shape: Shape) -> Answer {
+    Answer { status: 200, doc, shape: Some(shape) }
+}
+
+/// `GET /health`
+pub const HEALTH: Operation = get(
+    "/health",
+    "Whether the process answers",
+    ANYBODY,
+    ok("it does", Shape::Object(&[Field::required("status", Shape::Word(&["ok"]), "always `ok`")])),
+);
+
+/// `GET /ready`
+pub const READY: Operation = get(
+    "/ready",
+    "Whether traffic should be sent here, and what deserves attention; 503 where it should not",
+    ANYBODY,
+    ok(
+        "it should",
+        Shape::Object(&[
+            Field::required("ready", Shape::Boolean, "whether it should"),
+            Field::required("reasons", Shape::List { of: &SENTENCE, min: 0, max: 64 }, "why not"),
+            Field::required("degraded", Shape::List { of: &SENTENCE, min: 0, max: 64 }, "what deserves attention"),
+        ]),
+    ),
+);
+
+/// `GET /metrics`
+pub const METRICS: Operation = get(
+    "/metrics",
+    "Metrics, in the Prometheus text format",
+    ANYBODY,
+    Answer { status: 200, doc: "docs/reference/metrics.md lists them", shape: None },
+);
+
+/// `GET /v1/openapi.json`
+pub const OPENAPI: Operation =
+    get("/v1/openapi.json", "This document", ANYBODY, ok("this document", Shape::Described("an OpenAPI 3.1 document")));
+
+/// `GET /v1/policy`
+pub const POLICY: Operation = get(
+    "/v1/policy",
+    "The policy in force",
+    READERS,
+    ok(
+        "the policy in force",
+        Shape::Object(&[
+            Field::required("bundle", WORD, "the bundle's name"),
+            Field::required("digest", WORD, "over the bundle's files"),
+            Field::optional("serial", COUNT, "the bundle's number"),
+            Field::required("rules", COUNT, "how many rules it has"),
+            Field::required("activated", Shape::Time, "since when it decides"),
+            Field::optional("last_error", SENTENCE, "why the last reload was refused"),
+        ]),
+    ),
+);
+
+/// `GET /v1/tunnels`
+pub const TUNNELS: Operation = Operation {
+    query: PAGE,
+    ..get(
+        "/v1/tunnels",
+        "The open tunnels, the oldest first",
+        READERS,
+        ok(
+            "a page of them",
+            Shape::Object(&[
+                Field::required(
+                    "tunnels",
+                    Shape::List {
+                        of: &Shape::Object(&[
+                            Field::required("id", Shape::Id, "of the decision that opened it"),
+                            Field::required("identity", SENTENCE, "whose it is"),
+                            Field::required("destination", SENTENCE, "where it leads"),
+                            Field::optional("rule", SENTENCE, "what allowed it"),
+                            Field::required("since", Shape::Time, "when it was opened"),
+                            Field::required("bytes_sent", COUNT, "from the client"),
+                            Field::required("bytes_received", COUNT, "to the client"),
+                        ]),
+                        min: 0,
+                        max: 1_000_000,
+                    },
+                    "the tunnels",
+                ),
+                NEXT,
+            ]),
+        ),
+    )
+};
+
+/// `GET /v1/decisions`
+pub const DECISIONS: Operation = Operation {
+    query: &[
+        Field::optional("identity", SENTENCE, "whose"),
+        Field::optional("host", SENTENCE, "to which host"),
+        Field::optional("outcome", WORD, "one outcome, or several with commas"),
+        LIMIT,
+        AFTER,
+    ],
+    ..get(
+        "/v1/decisions",
+        "The last decisions, the newest first",
+        READERS,
+        ok(
+            "a page of them; in words where `Accept` is `text/plain`",
+            Shape::Object(&[
+                Field::required("decisions", Shape::List { of: &DECISION, min: 0, max: 1_000_000 }, "the decisions"),
+                NEXT,
+            ]),
+        ),
+    )
+};
+
+/// `GET /v1/decisions/{id}`
+pub const DECISION_BY_ID: Operation =
+    get("/v1/decisions/{id}", "One of the last decisions", READERS, ok("the decision", DECISION));
+
+/// `GET /v1/grants`
+pub const GRANTS: Operation = Operation {
+    query: PAGE,
+    ..get(
+        "/v1/grants",
+        "Grants: asked for, live and over",
+        READERS,
+        ok(
+            "a page of them",
+            Shape::Object(&[
+                Field::required("grants", Shape::List { of: &GRANT, min: 0, max: 1_000_000 }, "the grants"),
+                NEXT,
+            ]),
+        ),
+    )
+};
+
+/// What a grant or an exception is for.
+const WANTED: &[Field] = &[
+    Field::required("identities", Shape::List { of: &SENTENCE, min: 1, max: 64 }, "for which identities"),
+    Field::required("destinations", Shape::List { of: &SENTENCE, min: 1, max: 64 }, "to which `host:port`"),
+    Field::optional("data_classes", Shape::List { of: &WORD, min: 1, max: 64 }, "with which data classes"),
+    Field::required("reason", SENTENCE, "why"),
+    Field::optional("ticket", WORD, "where it is discussed"),
+    Field::required(
+        "ttl",
+        Shape::Integer { min: 1, max: 366 * 86_400 },
+        "for how many seconds; the configuration caps it",
+    ),
+    Field::optional("drill", Shape::Boolean, "whether this is an exercise"),
+];
+
+/// `POST /v1/grants`
+pub const GRANT_REQUEST: Operation = Operation {
+    verb: Verb::Post,
+    body: Some(Body::of(Shape::Object(WANTED))),
+    ..get(
+        "/v1/grants",
+        "Ask for break-glass",
+        BREAKERS,
+        Answer { status: 201, doc: "the grant, live or waiting for approval", shape: Some(GRANT) },
+    )
+};
+
+/// `POST /v1/grants/{id}/approve`
+pub const GRANT_APPROVE: Operation = Operation {
+    verb: Verb::Post,
+    ..get("/v1/grants/{id}/approve", "Approve a grant that somebody else asked for", APPROVERS, ok("the grant", GRANT))
+};
+
+/// `DELETE /v1/grants/{id}`
+pub const GRANT_REVOKE: Operation = Operation {
+    verb: Verb::Delete,
+    needs: Needs::AnyOf(&[Role::Approver, Role::Breaker]),
+    ..get("/v1/grants/{id}", "End a grant now, or refuse it", APPROVERS, ok("the grant, which is over", GRANT))
+};
+
+/// `GET /v1/exceptions`
+pub const EXCEPTIONS: Operation = Operation {
+    query: PAGE,
+    ..get(
+        "/v1/exceptions",
+        "Exceptions: asked for, live and over",
+        READERS,
+        ok(
+            "a page of them",
+            Shape::Object(&[
+                Field::required("exceptions", Shape::List { of: &EXCEPTION, min: 0, max: 1_000_000 }, "the exceptions"),
+                NEXT,
+            ]),
+        ),
+    )
+};
+
+/// `POST /v1/exceptions`
+pub const EXCEPTION_REQUEST: Operation = Operation {
+    verb: Verb::Post,
+    body: Some(Body::of(Shape::Object(WANTED))),
+    ..get(
+        "/v1/exceptions",
+        "Ask for an exception",
+        READERS,
+        Answer { status: 201, doc: "the exception, waiting for approval", shape: Some(EXCEPTION) },
+    )
+};
+
+/// `POST /v1/exceptions/{id}/approve`
+pub const EXCEPTION_APPROVE: Operation = Operation {
+    verb: Verb::Post,
+    ..get(
+        "/v1/exceptions/{id}/approve",
+        "Approve an exception that somebody else asked for",
+        APPROVERS,
+        ok("the exception", EXCEPTION),
+    )
+};
+
+/// `DELETE /v1/exceptions/{id}`
+pub const EXCEPTION_REVOKE: Operation = Operation {
+    verb: Verb::Delete,
+    ..get(
+        "/v1/exceptions/{id}",
+        "End an exception now, or refuse it",
+        APPROVERS,
+        ok("the exception, which is over", EXCEPTION),
+    )
+};
+
+const MODE_NOW: Shape = Shape::Object(&[
+    Field::required("mode", WORD, "its name"),
+    Field::optional("reason", SENTENCE, "why it was set"),
+    Field::optional("by", WORD, "the person who set it"),
+    Field::optional("since", Shape::Time, "when"),
+    Field::optional("until", Shape::Time, "when the normal mode returns by itself"),
+]);
+
+/// `GET /v1/mode`
+pub const MODE: Operation = get("/v1/mode", "The containment mode", READERS, ok("the mode in force", MODE_NOW));
+
+/// `PUT /v1/mode`
+pub const MODE_SET: Operation = Operation {
+    verb: Verb::Put,
+    body: Some(Body::of(Shape::Object(&[
+        Field::required("mode", WORD, "a mode of the bundle"),
+        Field::required("reason", SENTENCE, "why"),
+        Field::optional("ttl", Shape::Integer { min: 1, max: 366 * 86_400 }, "seconds until the normal mode returns"),
+    ]))),
+    ..get("/v1/mode", "Set the containment mode", BREAKERS, ok("the mode in force", MODE_NOW))
+};
+
+/// `POST /v1/policy/preview`
+pub const POLICY_PREVIEW: Operation = Operation {
+    verb: Verb::Post,
+    body: Some(Body {
+        shape: Shape::Object(&[Field::required(
+            "files",
+            Shape::List {
+                of: &Shape::Object(&[
+                    Field::required("name", SENTENCE, "path below the bundle's directory"),
+                    Field::required("text", Shape::Lines { max: PREVIEW_MAX }, "its contents"),
+                ]),
+                min: 1,
+                max: 10_000,
+            },
+            "the candidate bundle",
+        )]),
+        max: PREVIEW_MAX,
+    }),
+    ..get(
+        "/v1/policy/preview",
+        "What a candidate bundle would change, and which tunnels it would cut",
+        READERS,
+        ok("what it would do", Shape::Described("what would change, and the tunnels that would be cut")),
+    )
+};
+
+/// `DELETE /v1/tunnels/{id}`
+pub const TUNNEL_CUT: Operation = Operation {
+    verb: Verb::Delete,
+    ..get(
+        "/v1/tunnels/{id}",
+        "Cut a tunnel",
+        BREAKERS,
+        ok("it is being cut", Shape::Object(&[Field::required("id", Shape::Id, "the tunnel")])),
+    )
+};
