@@ -26,6 +26,14 @@ pub fn state(shared: &Arc<Shared>, phase: watch::Receiver<Phase>, names: Vec<Hos
         ready: Box::new(move || ready(&of_ready, *phase.borrow())),
         policy: Box::new(move || policy(&of_policy)),
         tunnels: Box::new(move || of_live.live.told()),
+        preview: {
+            let (shared, limits) = (Arc::clone(shared), crate::startup::policy_limits(&shared.limits));
+            Arc::new(move |candidate| shared.live.answer(candidate, &shared.policy, &limits, shared.clock.now()))
+        },
+        cut: {
+            let shared = Arc::clone(shared);
+            Box::new(move |id, by| shared.live.cut(id, by))
+        },
         refresh: Box::new(move || ages(&of_age)),
         metrics: Arc::clone(&shared.metrics),
         evidence: shared.evidence.clone(),

@@ -67,8 +67,8 @@ impl Snapshot {
     }
 
     /// What another policy would be under the same overrides.
-    pub fn candidate(&self, set: PolicySet, over: &Over) -> Snapshot {
-        Snapshot::new(Arc::new(set), over, self.generation, self.loaded)
+    pub fn candidate(&self, set: Arc<PolicySet>, over: &Over) -> Snapshot {
+        Snapshot::new(set, over, self.generation, self.loaded)
     }
 }
 

@@ -40,6 +40,8 @@ pub mod api;
 
 mod routes;
 
+pub mod live;
+
 mod reply;
 
 mod problem;
@@ -54,6 +56,10 @@ pub struct State {
     pub policy: Box<dyn Fn() -> PolicyView + Send + Sync>,
     /// The live tunnels, as JSON objects.
     pub tunnels: Box<dyn Fn() -> Vec<serde_json::Value> + Send + Sync>,
+    /// What a candidate bundle or mode would do to them.
+    pub preview: live::Preview,
+    /// Cut one of them, by this operator's word; whether it was open.
+    pub cut: Box<dyn Fn(uuid::Uuid, &str) -> bool + Send + Sync>,
     /// Sets the gauges that only grow old, such as the age of the policy; called before every `/metrics`.
     pub refresh: Box<dyn Fn() + Send + Sync>,
     /// For `/metrics`.

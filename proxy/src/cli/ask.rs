@@ -9,14 +9,14 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use gatepass_certs::chain::{Chain, Purpose};
 use gatepass_certs::{Alpn, Limits};
-use http_body_util::{BodyExt, Empty, Limited};
+use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::rt::TokioIo;
 use jiff::Timestamp;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
-/// An answer longer than this is not one of ours.
-const BODY_MAX: usize = 1024 * 1024;
+/// An answer longer than this is not one of ours: a preview may name every tunnel there is.
+const BODY_MAX: usize = 64 * 1024 * 1024;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Whom to ask.
@@ -50,6 +50,21 @@ pub struct Question {
     pub authentication: Authentication,
     /// Whether the answer is to be JSON.
     pub json: bool,
+    /// How it is asked.
+    pub method: Method,
+    /// A body, in JSON.
+    pub body: Option<String>,
+}
+
+/// How a question is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// To know something.
+    Get,
+    /// To make something.
+    Post,
+    /// To end something.
+    Delete,
 }
 
 /// One answer.
@@ -121,11 +136,19 @@ where
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
     tokio::spawn(connection);
     let accept = if question.json { "application/json" } else { "text/plain" };
-    let mut request = http::Request::get(match question.place {
+    let mut request = http::Request::builder().method(match question.method {
+        Method::Get => http::Method::GET,
+        Method::Post => http::Method::POST,
+        Method::Delete => http::Method::DELETE,
+    });
+    request = request.uri(match question.place {
         Place::Proxy(_) => format!("http://{}{}", crate::reserved::HOST, question.path),
         Place::Admin(_) => question.path.clone(),
-    })
-    .header("accept", accept);
+    });
+    request = request.header("accept", accept);
+    if question.body.is_some() {
+        request = request.header("content-type", "application/json");
+    }
     request = match &question.place {
         Place::Proxy(_) => request.header("host", crate::reserved::HOST),
         Place::Admin(_) if url.host.contains(':') => request.header("host", format!("[{}]:{}", url.host, url.port)),
@@ -137,7 +160,9 @@ where
     if let (Place::Admin(_), Some(token)) = (&question.place, &question.authentication.token) {
         request = request.header("authorization", format!("Bearer {token}"));
     }
-    let request = request.body(Empty::<Bytes>::new()).map_err(|error| error.to_string())?;
+    let request = request
+        .body(Full::new(Bytes::from(question.body.clone().unwrap_or_default())))
+        .map_err(|error| error.to_string())?;
     let response = sender.send_request(request).await.map_err(broken)?;
     let status = response.status().as_u16();
     let body = Limited::new(response.into_body(), BODY_MAX).collect().await.map_err(|error| error.to_string())?;

@@ -113,5 +113,5 @@ fn question(arguments: &Arguments) -> Result<ask::Question, String> {
             return Err("which gateway? set HTTPS_PROXY or pass `--proxy http://HOST:PORT`".to_owned());
         }
     };
-    Ok(ask::Question { place, path, authentication, json: arguments.json })
+    Ok(ask::Question { place, path, authentication, json: arguments.json, method: ask::Method::Get, body: None })
 }

@@ -16,7 +16,7 @@ use super::query::Query;
 use crate::admin::caller::Caller;
 use crate::admin::problem::Problem;
 use crate::admin::totp::SecondFactor;
-use crate::admin::{Limits, State, routes};
+use crate::admin::{Limits, State, live, routes};
 
 /// An operation and what answers it.
 pub struct Row {
@@ -91,6 +91,8 @@ pub static TABLE: &[Row] = &[
     Row { operation: &described::OPENAPI, handler: Handler::Now(routes::openapi) },
     Row { operation: &described::POLICY, handler: Handler::Now(routes::policy) },
     Row { operation: &described::TUNNELS, handler: Handler::Now(routes::tunnels) },
+    Row { operation: &described::TUNNEL_CUT, handler: Handler::Waits(live::cut) },
+    Row { operation: &described::POLICY_PREVIEW, handler: Handler::Waits(live::preview) },
     Row { operation: &described::DECISIONS, handler: Handler::Now(routes::decisions) },
     Row { operation: &described::DECISION_BY_ID, handler: Handler::Now(routes::decision) },
 ];
