@@ -66,14 +66,9 @@ impl Snapshot {
         [self.set.next_expiry(after), self.overrides.next_end(after)].into_iter().flatten().min()
     }
 
-    /// The same policy under other overrides.
-    pub fn under(&self, over: &Over) -> Snapshot {
-        Snapshot::new(Arc::clone(&self.set), over, self.generation, self.loaded)
-    }
-
     /// What another policy would be under the same overrides.
-    pub fn candidate(&self, set: PolicySet, over: &Over) -> Snapshot {
-        Snapshot::new(Arc::new(set), over, self.generation, self.loaded)
+    pub fn candidate(&self, set: Arc<PolicySet>, over: &Over) -> Snapshot {
+        Snapshot::new(set, over, self.generation, self.loaded)
     }
 }
 
@@ -176,6 +171,13 @@ impl PolicyStore {
         self.put(Snapshot::new(Arc::clone(&now.set), &held, now.generation, now.loaded))
     }
 
+    /// Another policy, under the same overrides.
+    pub(crate) fn activate(&self, set: PolicySet, now: Timestamp) -> Arc<Snapshot> {
+        let generation = self.generations.fetch_add(1, Ordering::Relaxed) + 1;
+        let held = self.over.lock().unwrap_or_else(PoisonError::into_inner);
+        self.put(Snapshot::new(Arc::new(set), &held, generation, now))
+    }
+
     /// Called with `over` held, so that the numbers are those of the order in which snapshots are in force.
     fn put(&self, snapshot: Snapshot) -> Arc<Snapshot> {
         let snapshot = Arc::new(Snapshot { change: self.current.load().change + 1, ..snapshot });
@@ -208,11 +210,7 @@ impl PolicyStore {
                 Reload::Unchanged
             }
             Ok((set, _)) => {
-                let generation = self.generations.fetch_add(1, Ordering::Relaxed) + 1;
-                let snapshot = {
-                    let held = self.over.lock().unwrap_or_else(PoisonError::into_inner);
-                    self.put(Snapshot::new(Arc::new(set), &held, generation, now))
-                };
+                let snapshot = self.activate(set, now);
                 self.state.send_replace(State::Current);
                 Reload::Activated(snapshot)
             }

@@ -9,7 +9,7 @@ use crate::conversation::{Conversation, Next};
 use crate::dial;
 use crate::evidence::Admission;
 use crate::evidence::words::Ending;
-use crate::forward::{self, Answered, Counts, Fault, Key, Retry, Upstream};
+use crate::forward::{self, Answered, Counts, Failure, Fault, Key, Retry, Upstream};
 use crate::http1::{Framing, RequestHead, Target, body};
 use crate::live::Listed;
 use crate::passage::{self, Clearance, Connected, Intent};
@@ -135,14 +135,7 @@ async fn carry(
         },
         Err(failure) => {
             let id = admitted.0.id();
-            let ending = if matches!(failure.fault, Fault::ClientGone | Fault::ClientIdle | Fault::RequestBody(_)) {
-                Ending::ClientClosed
-            } else if failure.fault == Fault::TooLong {
-                Ending::MaxDuration
-            } else {
-                Ending::Error
-            };
-            close(admitted, counts, ending, shared);
+            close(admitted, counts, ending(&failure), shared);
             if failure.answered == Answered::Nothing {
                 let (status, text) = (failure.fault.status(), failure.fault.text());
                 let answer = refusal::upstream_failed(id, status, text, form, Body::for_method(head.method()));
@@ -151,6 +144,21 @@ async fn carry(
             }
             Next::End
         }
+    }
+}
+
+/// How an exchange ended that failed.
+fn ending(failure: &Failure) -> Ending {
+    match failure.fault {
+        Fault::ClientGone | Fault::ClientIdle | Fault::RequestBody(_) => Ending::ClientClosed,
+        Fault::TooLong => Ending::MaxDuration,
+        Fault::Connect
+        | Fault::UpstreamClosed
+        | Fault::UpstreamTimeout
+        | Fault::Response(_)
+        | Fault::ResponseBody(_)
+        | Fault::Switch
+        | Fault::Interim => Ending::Error,
     }
 }
 

@@ -20,6 +20,8 @@ mod operator;
 
 mod operators;
 
+mod tunnels;
+
 mod answers;
 
 mod evidence;
@@ -57,6 +59,9 @@ enum Command {
     Explain(explain::Arguments),
     /// Ask a running gateway why the caller was denied.
     Why(why::Arguments),
+    /// What is open now: see it, see what another bundle would cut, cut it.
+    #[command(subcommand)]
+    Tunnels(tunnels::Command),
     /// The records: follow them, ask them, take them along.
     #[command(subcommand)]
     Evidence(evidence::Command),
@@ -84,6 +89,7 @@ pub fn run() -> ExitCode {
         Some(Command::Check(arguments)) => check::run(&arguments),
         Some(Command::Explain(arguments)) => explain::run(&arguments),
         Some(Command::Why(arguments)) => why::run(&arguments),
+        Some(Command::Tunnels(command)) => tunnels::run(&command),
         Some(Command::Evidence(command)) => evidence::run(&command),
         Some(Command::Operators(command)) => operators::run(&command),
         Some(Command::Certs(command)) => certs::run(command),

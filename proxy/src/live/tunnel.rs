@@ -127,10 +127,9 @@ impl Tunnel {
         true
     }
 
-    /// It is allowed again before it has ended.
+    /// It is allowed again. What lingers goes on; what was to end by now ends, and what an operator ends, no policy saves.
     pub(super) fn spare(&self, held: &mut Held) {
-        // What an operator ends, no policy saves.
-        if held.cut.as_ref().is_some_and(|cut| cut.reason.is_some()) {
+        if held.cut.as_ref().is_some_and(|cut| cut.reason.is_some() && cut.at > Instant::now()) {
             held.cut = None;
             self.told.notify_one();
         }

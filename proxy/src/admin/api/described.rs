@@ -108,7 +108,7 @@ pub const TUNNELS: Operation = Operation {
     query: PAGE,
     ..get(
         "/v1/tunnels",
-        "The open tunnels, the oldest first",
+        "The open tunnels and the plain HTTP exchanges under way, the oldest first",
         READERS,
         ok(
             "a page of them",
@@ -120,7 +120,10 @@ pub const TUNNELS: Operation = Operation {
                             Field::required("id", Shape::Id, "of the decision that opened it"),
                             Field::required("identity", SENTENCE, "whose it is"),
                             Field::required("destination", SENTENCE, "where it leads"),
-                            Field::optional("rule", SENTENCE, "what allowed it"),
+                            Field::required("protocol", WORD, "how it was asked for: `connect`, `http`"),
+                            Field::optional("rule", SENTENCE, "what allows it"),
+                            Field::optional("grant", WORD, "the grant that does, where one does"),
+                            Field::required("mode", WORD, "the containment mode it was decided under last"),
                             Field::required("since", Shape::Time, "when it was opened"),
                             Field::required("bytes_sent", COUNT, "from the client"),
                             Field::required("bytes_received", COUNT, "to the client"),
@@ -346,23 +349,26 @@ pub const MODE_SET: Operation = Operation {
 pub const POLICY_PREVIEW: Operation = Operation {
     verb: Verb::Post,
     body: Some(Body {
-        shape: Shape::Object(&[Field::required(
-            "files",
-            Shape::List {
-                of: &Shape::Object(&[
-                    Field::required("name", SENTENCE, "path below the bundle's directory"),
-                    Field::required("text", Shape::Lines { max: PREVIEW_MAX }, "its contents"),
-                ]),
-                min: 1,
-                max: 10_000,
-            },
-            "the candidate bundle",
-        )]),
+        shape: Shape::Object(&[
+            Field::optional(
+                "files",
+                Shape::List {
+                    of: &Shape::Object(&[
+                        Field::required("name", SENTENCE, "path below the bundle's directory"),
+                        Field::required("text", Shape::Lines { max: PREVIEW_MAX }, "its contents"),
+                    ]),
+                    min: 1,
+                    max: 10_000,
+                },
+                "the candidate bundle; without it, the one in force",
+            ),
+            Field::optional("mode", WORD, "the candidate mode; without it, the one in force"),
+        ]),
         max: PREVIEW_MAX,
     }),
     ..get(
         "/v1/policy/preview",
-        "What a candidate bundle would change, and which tunnels it would cut",
+        "What a candidate bundle or mode would change, and what it would cut",
         READERS,
         ok("what it would do", Shape::Described("what would change, and the tunnels that would be cut")),
     )
@@ -373,7 +379,7 @@ pub const TUNNEL_CUT: Operation = Operation {
     verb: Verb::Delete,
     ..get(
         "/v1/tunnels/{id}",
-        "Cut a tunnel",
+        "Cut a tunnel, or a plain HTTP exchange under way",
         BREAKERS,
         ok("it is being cut", Shape::Object(&[Field::required("id", Shape::Id, "the tunnel")])),
     )

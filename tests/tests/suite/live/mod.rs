@@ -6,6 +6,8 @@ mod exchanges;
 
 mod policy;
 
+mod preview;
+
 mod storm;
 
 mod time;

@@ -206,7 +206,7 @@ fn without_evidence_there_is_no_grant_and_what_holds_can_still_be_ended() {
         world.who("alice").post(&world.gateway, "/v1/grants", &asked)
     };
     let path = format!("/v1/grants/{}/approve", waiting["id"].as_str().unwrap());
-    let trouble = Trouble::with(world.gateway.process(), &["writev:error=ENOSPC"]);
+    let trouble = Trouble::with(world.gateway.process(), &["pwrite64:error=ENOSPC"]);
     eventually("the spool fails", || {
         let (status, _) = world.who("bob").post(&world.gateway, &path, &json!({}));
         assert_ne!(status, 200, "it was approved without evidence");
