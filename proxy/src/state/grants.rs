@@ -17,6 +17,9 @@ use super::{Refused, State};
 /// How long a claim is remembered beyond what it is a claim on: a repetition of a request comes within a day.
 const CLAIM_KEPT: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
 
+/// How long an approval may be on its way: the wait for its record, and twice the store's patience.
+pub(super) const APPROVING: SignedDuration = SignedDuration::from_secs(20);
+
 /// Bytes of a reason, a ticket or a note.
 const TEXT_MAX: usize = 1024;
 
@@ -134,6 +137,8 @@ impl State {
     async fn begin(&self, grant: &mut Grant, revision: u64, by: &Who) -> Result<Value, Refused> {
         grant.begin(self.now());
         if self.record_grant(grant, "approved", Some(by)).await.is_err() {
+            let undone = Grant { begins: None, ends: None, approved: None, ..grant.clone() };
+            let _ = self.put_grant(&undone, revision).await;
             return Err(Refused::unrecorded("nothing was granted; ask again, or have it approved later"));
         }
         // Waiting for the disk took its time, and the end that was recorded stands.
@@ -301,6 +306,9 @@ impl State {
             Status::Pending => {}
             Status::Active if grant.approved.as_ref().is_some_and(|done| done.by == *who) => return Ok(grant.view(now)),
             other => return Err(Refused::Conflict(format!("the grant is {}", other.as_str()))),
+        }
+        if grant.approved.as_ref().is_some_and(|done| now.duration_since(done.at) < APPROVING) {
+            return Err(Refused::Conflict("somebody else approves it just now: look at it again".to_owned()));
         }
         grant.approved = Some(Done { at: now, by: who.clone(), reason: None });
         // Of two who approve at once one goes on from here, so that there is one record of a beginning.

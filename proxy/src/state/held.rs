@@ -89,6 +89,11 @@ impl Held {
         self.settled = true;
     }
 
+    /// Nothing is known, and so it is not known that nothing is contained.
+    pub fn assume_nothing(&mut self, now: Timestamp) {
+        self.mode = Some(Entry { value: Heard::unknown(now), revision: 0 });
+    }
+
     /// One key has this value.
     pub fn put(&mut self, kept: &Kept, now: Timestamp) {
         self.unreadable.remove(&kept.key);
@@ -113,7 +118,7 @@ impl Held {
         if let Err(why) = read {
             if kept.key == MODE {
                 // It was set to contain something, and no policy has a mode of this name: nothing goes but grants.
-                self.mode = Some(Entry { value: Heard::unreadable(now), revision: kept.revision });
+                self.mode = Some(Entry { value: Heard::unknown(now), revision: kept.revision });
             }
             self.unreadable.insert(kept.key.clone(), why);
         }

@@ -161,7 +161,19 @@ impl State {
         }
         let mut held = Held::new(trust);
         let known = if is_shared(&store) { local.copy().await? } else { store.view().await? };
-        held.replace(&known, now);
+        match (is_shared(&store), known.revision) {
+            // Nothing was ever heard of it: there may be a mode that contains something.
+            (true, 0) => match store.view().await {
+                Ok(view) => held.replace(&view, now),
+                Err(error) => {
+                    eprintln!(
+                        "state: the store was never heard of ({error}): until it is, everything but grants is denied"
+                    );
+                    held.assume_nothing(now);
+                }
+            },
+            (true | false, _) => held.replace(&known, now),
+        }
         keeper::take_local(&local, &mut held, now).await?;
         local.see(now).await?;
         let state = State {

@@ -48,12 +48,12 @@ impl Heard {
         Heard { entry, since: (Instant::now(), left.max(SignedDuration::ZERO)) }
     }
 
-    /// What stands in for a mode that cannot be read.
-    pub fn unreadable(now: Timestamp) -> Heard {
+    /// What stands in for a mode that is not known.
+    pub fn unknown(now: Timestamp) -> Heard {
         let by = Who { name: "unknown".to_owned(), person: "unknown".to_owned(), method: "unknown".to_owned() };
-        let reason = Some("what was set cannot be read".to_owned());
+        let reason = Some("what was set is not known".to_owned());
         let set = Done { at: now, by, reason };
-        Heard::new(ModeEntry { mode: "unreadable".to_owned(), set, seconds: None, local: false }, now)
+        Heard::new(ModeEntry { mode: "unknown".to_owned(), set, seconds: None, local: false }, now)
     }
 
     /// The mode that holds. A containment ends by itself only when both clocks say so: a wall clock that is moved forward
