@@ -125,9 +125,9 @@ pub struct Unavailable(pub String);
 /// How long is waited for a store, and how much it may hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
-    /// One question to a member, or one answer of a disk.
+    /// One question to a member of etcd.
     pub timeout: Duration,
-    /// A commit or a view, over all members and attempts.
+    /// A commit or a view: by etcd, over all members and attempts, or by the disk.
     pub patience: Duration,
     /// Between two looks at whether a member is alive, and how long it may take to say so.
     pub heartbeat: Duration,

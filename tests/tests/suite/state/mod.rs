@@ -211,3 +211,18 @@ async fn a_large_store_is_viewed_whole_and_one_beyond_its_bound_is_not() {
     assert!(why.contains("more than 2000 of our keys (`limits.state_keys`)"), "{why}");
     assert!(matches!(next(&mut small.watch()).await, Change::Lost { why } if why.contains("limits.state_keys")));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_watcher_that_does_not_read_is_told_that_it_lost_changes_and_then_the_whole() {
+    let cluster = Cluster::start();
+    let store = store_within(&cluster.endpoints(), &cluster.tls_section(), "state_changes: 16");
+    let mut changes = store.watch();
+    let mut known = Known::default();
+    known.learn(next(&mut changes).await);
+    for number in 0..60 {
+        insist(&store, always(vec![put(&format!("{number:02}"), "x")])).await;
+    }
+    known.until(&mut changes, "59").await;
+    assert_eq!((known.kept.len(), known.wholes, known.losses.len()), (60, 2, 1));
+    assert!(known.losses[0].contains("behind by more than 16 changes"), "{:?}", known.losses);
+}

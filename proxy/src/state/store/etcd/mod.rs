@@ -209,6 +209,10 @@ impl Cluster {
         };
         transaction::attach(&mut request, lease);
         let limit = self.bounds.timeout.min(end.saturating_duration_since(Instant::now()));
+        // What cannot be answered in time is not asked: its outcome would be unknown.
+        if limit < self.bounds.timeout / 4 {
+            return Err(Failure::NotTaken("there was no time left for the write".to_owned()));
+        }
         let answer: TxnResponse = self.ask(connection, "/etcdserverpb.KV/Txn", request, limit).await?;
         if answer.succeeded {
             return Ok(Committed::Yes { revision: revision(answer.header.map(|header| header.revision)) });

@@ -114,7 +114,9 @@ impl Watcher<'_> {
             if lost.is_err() {
                 return Gone;
             }
-            tokio::time::sleep(PAUSE).await;
+            // Who is waited for is not pressed: a fleet asks like this.
+            let pause = if self.lost { self.cluster.bounds.heartbeat / 4 } else { PAUSE };
+            tokio::time::sleep(pause).await;
         }
     }
 
