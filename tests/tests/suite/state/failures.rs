@@ -107,7 +107,11 @@ async fn a_leader_that_is_cut_off_is_left_for_its_successor_and_nobody_is_told_a
 async fn a_watcher_whose_past_was_compacted_is_told_so_and_then_the_whole() {
     let mut cluster = Cluster::start();
     let follower = (cluster.leader() + 1) % 3;
-    let (writer, reader) = (store_from(&cluster, (follower + 1) % 3), store_from(&cluster, follower));
+    let writer = store_from(&cluster, (follower + 1) % 3);
+    let mut endpoints = cluster.endpoints();
+    endpoints.rotate_left(follower);
+    // Four seconds at least until it turns to another member, so that the past is gone by then.
+    let reader = store_within(&endpoints, &cluster.tls_section(), "state_heartbeat: 4s");
     let mut changes = reader.watch();
     assert!(matches!(next(&mut changes).await, Change::Whole(_)));
     cluster.pause(follower);

@@ -237,7 +237,10 @@ async fn a_question_that_the_disk_does_not_answer_ends_in_time() {
     let scratch = Scratch::new();
     let local = Local::open(scratch.path()).unwrap();
     let (release, held) = std::sync::mpsc::channel::<()>();
-    let slow = move |_: &Database| Ok(drop(held.recv()));
+    let slow = move |_: &Database| {
+        let _ = held.recv();
+        Ok(())
+    };
     let Unavailable(why) = local.on_disk(Duration::from_millis(50), slow).await.unwrap_err();
     assert!(why.contains("no answer from the state directory's disk within 50ms"), "{why}");
     drop(release);
