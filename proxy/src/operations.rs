@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use gatepass_config::admin::Admin;
 use tokio::sync::watch;
 
-use gatepass_policy::host::Host;
-
+use crate::admin::oidc::{self, Oidc};
 use crate::admin::totp::{Spent, Totp};
 use crate::admin::{Kept, Names, PolicyView, Ready, State, Wrong};
 use crate::metrics::EXPIRING_WITHIN;
@@ -18,7 +18,7 @@ use crate::shutdown::Phase;
 const SWEEP_EVERY: Duration = Duration::from_secs(5);
 
 /// What the admin listener answers from.
-pub fn state(shared: &Arc<Shared>, phase: watch::Receiver<Phase>, names: Vec<Host>, kept: Arc<Kept>) -> State {
+pub fn state(shared: &Arc<Shared>, phase: watch::Receiver<Phase>, admin: &Admin, kept: Arc<Kept>) -> State {
     let (of_ready, of_policy, of_age) = (Arc::clone(shared), Arc::clone(shared), Arc::clone(shared));
     let (of_now, of_live) = (Arc::clone(shared), Arc::clone(shared));
     State {
@@ -29,13 +29,24 @@ pub fn state(shared: &Arc<Shared>, phase: watch::Receiver<Phase>, names: Vec<Hos
         refresh: Box::new(move || ages(&of_age)),
         metrics: Arc::clone(&shared.metrics),
         evidence: shared.evidence.clone(),
-        names: Names(names),
+        names: Names(admin.names.clone()),
         kept,
+        oidc: admin.oidc.as_ref().map(|provider| Oidc::new(settings(provider))),
         wrong: Wrong::default(),
         // No operation of the table asks for a code yet; one that did would be refused.
         totp: Totp::new(Box::new(|_, _| Spent::Unkept("this gateway keeps no used codes".to_owned()))),
         record: Box::new(|_| Ok(())),
         now: Box::new(move || of_now.clock.now()),
+    }
+}
+
+fn settings(provider: &gatepass_config::oidc::Oidc) -> oidc::Settings {
+    oidc::Settings {
+        issuer: provider.issuer.value.clone(),
+        client_id: provider.client_id.clone(),
+        audience: provider.audience.clone(),
+        ca: provider.ca.as_ref().map(|ca| ca.value.clone()),
+        email_domain: provider.email_domain.clone(),
     }
 }
 
@@ -49,6 +60,12 @@ fn ready(shared: &Shared, phase: Phase) -> Ready {
         ready
             .degraded
             .push(format!("since {since} the policy on disk is refused, and the last good one is in force: {first}"));
+    }
+    if let Some(problems) = shared.admin.as_ref().and_then(|kept| kept.refused()) {
+        let first = problems.lines().next().unwrap_or_default();
+        ready
+            .degraded
+            .push(format!("the operators on disk are refused, and those known so far stay in force: {first}"));
     }
     if shared.floor.load().development_loopback {
         ready.degraded.push("floor: development (rules may open loopback addresses)".to_owned());

@@ -34,6 +34,8 @@ pub mod client;
 
 pub mod programs;
 
+pub mod provider;
+
 pub mod site;
 
 pub mod spool;
@@ -48,6 +50,7 @@ pub use collector::Collector;
 pub use faulty::{Fault, Faulty};
 pub use gateway::{Gateway, Setup};
 pub use origin::Origin;
+pub use provider::Provider;
 pub use resolver::Resolver;
 pub use scratch::Scratch;
 pub use spool::Spool;

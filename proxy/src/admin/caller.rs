@@ -12,12 +12,13 @@ use aws_lc_rs::constant_time::verify_slices_are_equal;
 use gatepass_certs::rotate::Loaded;
 use gatepass_certs::subject::{NoSubject, Subject};
 use gatepass_config::operators::{Certificate, Operator, Role};
-use http::{HeaderMap, header};
+use http::{HeaderMap, StatusCode, header};
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 
 use super::State;
 use super::limiter::Limiter;
+use super::oidc::{self, NotTaken};
 use super::problem::Problem;
 
 /// An operator who was proven.
@@ -143,7 +144,7 @@ pub(super) async fn prove(headers: &HeaderMap, peer: &Peer, state: &State) -> Re
     let by_certificate = certificate(&peer.certificate, &operators, state, now).map_err(wrong)?;
     let by_bearer = match bearer(headers).map_err(wrong)? {
         None => None,
-        Some(shown) => Some(token(shown, &operators).ok_or_else(unknown_token).map_err(wrong)?),
+        Some(shown) => Some(borne(shown, &operators, state, peer.from).await?),
     };
     let (operator, by) = match (by_certificate, by_bearer) {
         (None, None) => return Err(unproven(state)),
@@ -161,6 +162,33 @@ pub(super) async fn prove(headers: &HeaderMap, peer: &Peer, state: &State) -> Re
     Ok(Caller { operator, by })
 }
 
+/// The operator whose token this is.
+async fn borne(
+    shown: &[u8],
+    operators: &[Arc<Operator>],
+    state: &State,
+    from: Option<SocketAddr>,
+) -> Result<(Arc<Operator>, By), Problem> {
+    let wrong = |problem| state.wrong.counted(from, problem);
+    if let Some(found) = token(shown, operators) {
+        return Ok(found);
+    }
+    let Some(oidc) = state.oidc.as_ref().filter(|_| oidc::looks_like_one(shown)) else {
+        return Err(wrong(Problem::unauthorized("this token belongs to no operator")));
+    };
+    let holder = oidc.holder(shown, (state.now)()).await.map_err(|not| match not {
+        NotTaken::Token(_) => wrong(Problem::unauthorized(not.to_string())),
+        // No guess is answered by this.
+        NotTaken::Provider(_) => Problem::new(StatusCode::SERVICE_UNAVAILABLE, not.to_string()),
+    })?;
+    let mut found = operators.iter().filter(|operator| holder.is(operator));
+    match (found.next(), found.next()) {
+        (Some(operator), None) => Ok((Arc::clone(operator), By::Oidc)),
+        (Some(_), Some(_)) => Err(wrong(Problem::unauthorized("the ID token names more than one operator"))),
+        (None, _) => Err(wrong(Problem::unauthorized("the ID token belongs to no operator"))),
+    }
+}
+
 /// Nothing was shown. That is no guess, so it is not counted.
 fn unproven(state: &State) -> Problem {
     let asks = state.kept.tls().is_some();
@@ -168,10 +196,6 @@ fn unproven(state: &State) -> Problem {
         true => "an operator is needed: a client certificate, or `Authorization: Bearer TOKEN`",
         false => "an operator's token is needed: `Authorization: Bearer TOKEN`",
     })
-}
-
-fn unknown_token() -> Problem {
-    Problem::unauthorized("this token belongs to no operator")
 }
 
 /// What the one `Authorization` field bears, if there is one.

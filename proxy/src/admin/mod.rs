@@ -34,6 +34,8 @@ mod limiter;
 
 pub mod totp;
 
+pub mod oidc;
+
 mod call;
 
 pub mod api;
@@ -64,6 +66,8 @@ pub struct State {
     pub names: Names,
     /// The operators and certificates in force. Without an operator, what needs one is refused.
     pub kept: Arc<Kept>,
+    /// The check of ID tokens, where they are taken.
+    pub oidc: Option<oidc::Oidc>,
     /// Wrong credentials so far.
     pub wrong: Wrong,
     /// One-time codes.

@@ -20,6 +20,8 @@ mod operator;
 
 mod operators;
 
+mod login;
+
 mod answers;
 
 mod evidence;
@@ -60,6 +62,8 @@ enum Command {
     /// The records: follow them, ask them, take them along.
     #[command(subcommand)]
     Evidence(evidence::Command),
+    /// Log in as an operator at the identity provider that a gateway names.
+    Login(login::Arguments),
     /// Operators of the admin API: enrol, list, remove.
     #[command(subcommand)]
     Operators(operators::Command),
@@ -85,6 +89,7 @@ pub fn run() -> ExitCode {
         Some(Command::Explain(arguments)) => explain::run(&arguments),
         Some(Command::Why(arguments)) => why::run(&arguments),
         Some(Command::Evidence(command)) => evidence::run(&command),
+        Some(Command::Login(arguments)) => login::run(&arguments),
         Some(Command::Operators(command)) => operators::run(&command),
         Some(Command::Certs(command)) => certs::run(command),
     };

@@ -78,6 +78,7 @@ async fn serving(operators: Vec<Operator>, ready: Ready, table: &'static [Row], 
         evidence: evidence.clone(),
         names: Names(vec![gatepass_policy::host::Host::parse(b"gatepass-admin.infra.example").unwrap()]),
         kept: Arc::new(Kept::new(operators, None, means, None)),
+        oidc: None,
         wrong: Wrong::default(),
         totp: Totp::new(Box::new(|_, _| Spent::Now)),
         record: Box::new(move |call| {
