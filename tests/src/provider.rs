@@ -2,8 +2,8 @@
 //! with PKCE.
 
 use std::collections::HashMap;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex};
 
 use aws_lc_rs::rand::SystemRandom;
@@ -13,8 +13,13 @@ use aws_lc_rs::signature::{
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use gatepass_certs::mint::{Ca, Leaf, Name};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
+
+use crate::gateway::hour;
+use crate::origin::read_head;
 
 /// The client that it knows.
 pub const CLIENT: &str = "gatepass-cli";
@@ -107,10 +112,29 @@ impl Key {
 impl Provider {
     /// One that knows Alice, and has a key of each kind: `ES256`, `RS256`, `EdDSA`, by these names.
     pub fn start() -> Provider {
+        Provider::with(None)
+    }
+
+    /// The same inside TLS, with a certificate of this authority.
+    pub fn secured(ca: &Ca) -> Provider {
+        let leaf = ca.issue(&Leaf::server(vec![Name::Dns("localhost".into())], hour())).unwrap();
+        let config = ServerConfig::builder_with_provider(gatepass_certs::provider())
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(leaf.chain(), leaf.key())
+            .unwrap();
+        Provider::with(Some(Arc::new(config)))
+    }
+
+    fn with(tls: Option<Arc<ServerConfig>>) -> Provider {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let state = Arc::new(State {
-            issuer: format!("http://{address}"),
+            issuer: match tls {
+                None => format!("http://{address}"),
+                Some(_) => format!("https://localhost:{}", address.port()),
+            },
             keys: Mutex::new(["ES256", "RS256", "EdDSA"].map(|name| Key::new(name, name)).into()),
             person: Mutex::new(json!({"sub": "alice-1", "email": "Alice@Example.com", "email_verified": true})),
             asked: Mutex::default(),
@@ -120,9 +144,12 @@ impl Provider {
         let shared = Arc::clone(&state);
         std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
-                let state = Arc::clone(&shared);
+                let (state, tls) = (Arc::clone(&shared), tls.clone());
                 std::thread::spawn(move || {
-                    let _ = serve(stream, &state);
+                    let _ = match tls {
+                        None => serve(stream, &state),
+                        Some(tls) => serve(StreamOwned::new(ServerConnection::new(tls).unwrap(), stream), &state),
+                    };
                 });
             }
         });
@@ -276,25 +303,13 @@ fn decoded(text: &str) -> String {
     String::from_utf8(bytes).unwrap()
 }
 
-fn serve(stream: TcpStream, state: &State) -> std::io::Result<()> {
-    let mut reader = BufReader::new(stream.try_clone()?);
-    let mut line = String::new();
-    reader.read_line(&mut line)?;
-    let mut length = 0;
-    loop {
-        let mut field = String::new();
-        reader.read_line(&mut field)?;
-        if let Some(text) = field.to_lowercase().strip_prefix("content-length:") {
-            length = text.trim().parse().unwrap();
-        }
-        if field.trim().is_empty() {
-            break;
-        }
-    }
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body)?;
+fn serve(mut stream: impl Read + Write, state: &State) -> std::io::Result<()> {
+    let Some(head) = read_head(&mut stream)? else { return Ok(()) };
+    let length = head.lines().find_map(|line| line.to_lowercase().strip_prefix("content-length:").map(str::to_owned));
+    let mut body = vec![0; length.map_or(0, |length| length.trim().parse().unwrap())];
+    stream.read_exact(&mut body)?;
     let form = pairs(&String::from_utf8(body).unwrap());
-    let target = line.split(' ').nth(1).unwrap_or_default();
+    let target = head.split(' ').nth(1).unwrap_or_default();
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let (status, answer) = match path {
         "/.well-known/openid-configuration" => (200, state.discovery()),
@@ -315,7 +330,6 @@ fn serve(stream: TcpStream, state: &State) -> std::io::Result<()> {
         "/token" => state.exchange(&form),
         "/authorize" => {
             let back = state.authorize(&pairs(query));
-            let mut stream = stream;
             return write!(
                 stream,
                 "HTTP/1.1 302 Found\r\nLocation: {back}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
@@ -324,7 +338,6 @@ fn serve(stream: TcpStream, state: &State) -> std::io::Result<()> {
         _ => (404, json!({"error": "not_found"})),
     };
     let text = answer.to_string();
-    let mut stream = stream;
     write!(
         stream,
         "HTTP/1.1 {status} Told\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{text}",

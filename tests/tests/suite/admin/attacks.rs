@@ -56,6 +56,16 @@ fn o039_a_rebound_name_changes_and_reads_nothing() {
 }
 
 #[test]
+fn a_name_that_the_configuration_gives_is_ours() {
+    let section = "admin: {bind: \"127.0.0.1:0\", names: [Admin.Corp.test]}";
+    let gateway = Setup::new().section(section).start(&Bundle::new());
+    for name in ["admin.corp.test", "ADMIN.corp.test:8443"] {
+        assert_eq!(ask(&gateway, "GET /health", &format!("Host: {name}\r\n")).status, 200, "{name}");
+    }
+    assert_eq!(ask(&gateway, "GET /health", "Host: x.admin.corp.test\r\n").status, 421);
+}
+
+#[test]
 fn o040_a_web_page_changes_nothing() {
     let gateway = gateway();
     for field in [

@@ -155,6 +155,31 @@ fn keys_that_changed_are_found_and_a_provider_that_is_away_lets_nobody_in() {
 }
 
 #[test]
+fn the_provider_proves_itself_to_whom_it_is_vouched_for() {
+    let setup = Setup::new();
+    let provider = Provider::secured(&setup.ca);
+    setup.scratch.write("ca.pem", setup.ca.pem());
+    let end = gatepass_tests::bundle::in_hours(1);
+    let section = |more: &str| {
+        format!(
+            "admin: {{bind: \"127.0.0.1:0\", oidc: {{issuer: \"{}\", client_id: {CLIENT}{more}}}, operators: [{{expires: \"{end}\", {ALICE}}}]}}",
+            provider.issuer()
+        )
+    };
+    let token = provider.token("ES256", &provider.claims());
+    let gateway = setup.section(&section(", ca: ca.pem")).start(&Bundle::new());
+    assert_eq!(shown(&gateway, &token).0, 200);
+    let strict = Setup::new().section(&section("")).start(&Bundle::new());
+    let (status, told) = shown(&strict, &token);
+    assert_eq!(status, 503, "the machine's anchors do not vouch for it: {told}");
+    let refused = Setup::new().section(&section("").replace("https://localhost", "http://id.example"));
+    refused.bundle(&Bundle::new());
+    let output =
+        Command::new(binary()).args(["serve", "--check-only", "--config"]).arg(refused.configure()).output().unwrap();
+    assert!(String::from_utf8_lossy(&output.stderr).contains("`http` on loopback only"), "in clear over a network");
+}
+
+#[test]
 fn the_domain_of_an_address_can_be_asked_for() {
     let provider = Provider::start();
     let gateway = gateway(&provider, ", email_domain: corp.example", &["name: alice, oidc: {subject: alice-1}"]);

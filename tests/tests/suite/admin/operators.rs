@@ -166,3 +166,22 @@ fn a_secret_is_shown_once_in_the_form_that_authenticators_read() {
     let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
     assert!(listed.contains("alice+ops@example.com") && !listed.contains(secret), "{listed}");
 }
+
+#[test]
+fn a_one_time_code_travels_in_its_field() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let asking = std::thread::spawn(move || {
+        let scratch = Scratch::new();
+        operators(scratch.path(), &["whoami", "--admin", &url, "--token", "0perator", "--totp", "123456"])
+    });
+    let (mut stream, _) = listener.accept().unwrap();
+    let head = gatepass_tests::origin::read_head(&mut stream).unwrap().unwrap().to_lowercase();
+    assert!(
+        head.contains("gatepass-totp: 123456\r\n") && head.contains("authorization: bearer 0perator\r\n"),
+        "{head}"
+    );
+    std::io::Write::write_all(&mut stream, b"HTTP/1.1 403 Forbidden\r\nContent-Length: 56\r\n\r\n{\"detail\": \"no\", \"errors\": [{\"field\":\"a\",\"detail\":\"b\"}]}").unwrap();
+    let output = asking.join().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "error: no (403)\n  a: b\n");
+}
