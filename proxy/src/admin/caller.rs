@@ -12,7 +12,7 @@ use aws_lc_rs::constant_time::verify_slices_are_equal;
 use gatepass_certs::rotate::Loaded;
 use gatepass_certs::subject::{NoSubject, Subject};
 use gatepass_config::operators::{Certificate, Operator, Role};
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 
@@ -141,7 +141,7 @@ pub(super) async fn prove(headers: &HeaderMap, peer: &Peer, state: &State) -> Re
     }
     let now = (state.now)();
     let wrong = |problem| state.wrong.counted(peer.from, problem);
-    let by_certificate = certificate(&peer.certificate, &operators, state, now).map_err(wrong)?;
+    let by_certificate = certificate(&peer.certificate, &operators, state, now)?;
     let by_bearer = match bearer(headers).map_err(wrong)? {
         None => None,
         Some(shown) => Some(borne(shown, &operators, state, peer.from).await?),
@@ -226,7 +226,8 @@ fn token(shown: &[u8], operators: &[Arc<Operator>]) -> Option<(Arc<Operator>, By
     found
 }
 
-/// Verified in the handshake, but connections outlive certificates, and what was trusted: each request asks anew.
+/// Verified in the handshake, but connections outlive certificates, and what was trusted: each request asks anew. Nobody
+/// guesses a certificate that an authority has signed, so these refusals are not counted.
 fn certificate(
     shown: &Shown,
     operators: &[Arc<Operator>],
@@ -239,12 +240,10 @@ fn certificate(
         Shown::Certificate(subject, under) => (subject, under),
     };
     if now >= subject.not_after {
-        return Err(Problem::unauthorized("the client certificate has expired since the connection was opened"));
+        return Err(again("the client certificate has expired since this connection was opened"));
     }
     if !state.kept.tls().is_some_and(|tls| Arc::ptr_eq(&tls.current(), under)) {
-        return Err(Problem::unauthorized(
-            "certificates were renewed since this connection was opened: open another one",
-        ));
+        return Err(again("certificates were renewed since this connection was opened: open another one"));
     }
     let mut found = operators.iter().filter(|operator| names(operator, subject));
     match (found.next(), found.next()) {
@@ -252,6 +251,11 @@ fn certificate(
         (Some(_), Some(_)) => Err(Problem::unauthorized("the client certificate names more than one operator")),
         (None, _) => Err(Problem::unauthorized("the client certificate belongs to no operator")),
     }
+}
+
+/// Another connection could help, so this one ends.
+fn again(detail: &str) -> Problem {
+    Problem::unauthorized(detail).with(header::CONNECTION, HeaderValue::from_static("close"))
 }
 
 fn names(operator: &Operator, subject: &Subject) -> bool {
