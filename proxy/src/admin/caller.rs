@@ -6,6 +6,7 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
@@ -83,6 +84,8 @@ pub(super) struct Peer {
     pub from: Option<SocketAddr>,
     /// The client certificate, once its chain is verified.
     pub certificate: Shown,
+    /// Whether its last request proved an operator.
+    pub proven: Arc<AtomicBool>,
 }
 
 /// What the caller showed in the handshake.

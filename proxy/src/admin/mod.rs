@@ -103,7 +103,7 @@ pub struct PolicyView {
 /// Bounds of the admin listener.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Connections at a time; more wait.
+    /// Connections at a time; those that proved nothing make room for more.
     pub connections: usize,
     /// The time for a TLS handshake.
     pub handshake_timeout: Duration,
