@@ -38,6 +38,8 @@ pub mod admin;
 
 pub mod operators;
 
+pub mod oidc;
+
 mod egress_points;
 
 pub mod limits;

@@ -13,7 +13,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::api::{Row, TABLE};
-use super::totp::{Spent, Totp};
+use super::totp::{Spend, Spent, Totp};
 use super::*;
 use crate::evidence::tests::{denied, policy_ref, settings};
 use crate::evidence::{Flushed, Settings};
@@ -80,8 +80,9 @@ async fn serving(operators: Vec<Operator>, ready: Ready, table: &'static [Row], 
         evidence: evidence.clone(),
         names: Names(vec![gatepass_policy::host::Host::parse(b"gatepass-admin.infra.example").unwrap()]),
         kept: Arc::new(Kept::new(operators, None, means, None)),
+        oidc: None,
         wrong: Wrong::default(),
-        totp: Totp::new(Box::new(|_, _| Spent::Now)),
+        totp: Totp::new(spending()),
         record: Box::new(move |call| {
             let outcome = match call.outcome {
                 Outcome::Begun => "begun".to_owned(),
@@ -100,6 +101,19 @@ async fn serving(operators: Vec<Operator>, ready: Ready, table: &'static [Row], 
     let address = listener.local_addr().unwrap();
     tokio::spawn(serve(Socket::Tcp(listener), Arc::new(state), Limits::default()));
     Admin { address, evidence, calls }
+}
+
+/// Remembers used codes in memory.
+fn spending() -> Spend {
+    let used: Mutex<Vec<(String, u64)>> = Mutex::default();
+    Box::new(move |person, step| {
+        let mut used = used.lock().unwrap();
+        if used.iter().any(|(who, last)| who == person && *last >= step) {
+            return Spent::Before;
+        }
+        used.push((person.to_owned(), step));
+        Spent::Now
+    })
 }
 
 async fn start(operators: Vec<Operator>, ready: Ready) -> Admin {
