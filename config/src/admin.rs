@@ -13,6 +13,7 @@ use crate::oidc::{self, Oidc};
 use crate::operators::{self, Asked, Means, Operator};
 use crate::problem::Located;
 use crate::reading::{Reading, each_once, optional};
+use crate::webhooks::{self, Webhook};
 
 /// The operators' listener.
 #[derive(Clone, Debug)]
@@ -29,6 +30,8 @@ pub struct Admin {
     pub operators: Vec<Operator>,
     /// The file that they stand in, which a reload reads again.
     pub operators_file: Option<Located<PathBuf>>,
+    /// Who is told at once of grants, exceptions and the mode.
+    pub webhooks: Vec<Webhook>,
 }
 
 /// Where it listens.
@@ -69,6 +72,7 @@ impl Admin {
             oidc: None,
             operators: Vec::new(),
             operators_file: None,
+            webhooks: Vec::new(),
         }
     }
 
@@ -88,7 +92,9 @@ fn means(tls: Option<&Tls>, oidc: Option<&Oidc>) -> Means {
 }
 
 pub(crate) fn convert(node: &Node, reading: &mut Reading<'_>) -> Option<Admin> {
-    let [bind, tls, names, oidc, operators] = reading.fields(node, ["bind", "tls", "names", "oidc", "operators"])?;
+    let [bind, tls, names, oidc, operators, webhooks] =
+        reading.fields(node, ["bind", "tls", "names", "oidc", "operators", "webhooks"])?;
+    let webhooks = optional(webhooks, reading, webhooks::convert);
     let bind = reading.required(node, bind, "bind").and_then(|node| self::bind(node, reading));
     if let (Some(Bind::Unix(_)), Some(entry)) = (&bind, tls) {
         let message = "`tls` belongs to an address, and `bind` names a socket in the file system";
@@ -115,7 +121,15 @@ pub(crate) fn convert(node: &Node, reading: &mut Reading<'_>) -> Option<Admin> {
         reading.found.warning(&entry.place, message, "give `admin.tls`, or bind loopback");
     }
     let (operators, operators_file) = listed?.unwrap_or_default();
-    Some(Admin { bind: bind?, tls: tls?, names: names?.unwrap_or_default(), oidc: oidc?, operators, operators_file })
+    Some(Admin {
+        bind: bind?,
+        tls: tls?,
+        names: names?.unwrap_or_default(),
+        oidc: oidc?,
+        operators,
+        operators_file,
+        webhooks: webhooks?.unwrap_or_default(),
+    })
 }
 
 fn bind(node: &Node, reading: &mut Reading<'_>) -> Option<Bind> {

@@ -36,6 +36,8 @@ pub mod url;
 
 pub mod admin;
 
+pub mod webhooks;
+
 pub mod operators;
 
 pub mod oidc;

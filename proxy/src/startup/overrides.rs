@@ -2,15 +2,18 @@
 
 use std::sync::Arc;
 
+use gatepass_certs::Alpn;
 use gatepass_config::Config;
+use gatepass_config::channel::Channel;
 use jiff::SignedDuration;
 
 use crate::clock::Clock;
 use crate::evidence::Evidence;
+use crate::evidence::ship::tls::{self, Tls};
 use crate::metrics::Metrics;
 use crate::policy_store::PolicyStore;
 use crate::state::store::{Local, Store};
-use crate::state::{Ceilings, Parts, State, Webhooks};
+use crate::state::{Ceilings, Parts, State, Webhook, Webhooks};
 
 /// What the state needs of the parts that were made before it.
 pub(super) struct Made<'a> {
@@ -53,7 +56,27 @@ pub(super) async fn state(
         metrics: Arc::clone(made.metrics),
         gateway: made.name.to_string(),
         ceilings,
-        webhooks: Webhooks::default(),
+        webhooks: Webhooks::start(webhooks(config)?, made.metrics),
     };
     State::open(parts).await.map_err(|error| format!("error: `state`: {error}"))
+}
+
+/// Who is told at once. Files of their TLS are read now; the secret whenever something is told.
+fn webhooks(config: &Config) -> Result<Vec<Webhook>, String> {
+    let admin = config.admin.as_ref();
+    let webhooks = admin.into_iter().flat_map(|admin| &admin.webhooks).map(|configured| {
+        let secure = match &configured.channel {
+            Channel::Clear => None,
+            Channel::Tls(tls) => {
+                let files = Tls::from(&**tls);
+                let host = configured.url.host.to_text();
+                Some(
+                    tls::secure(&files, &host, &[Alpn::Http11])
+                        .map_err(|error| format!("error: `admin.webhooks`: {error}"))?,
+                )
+            }
+        };
+        Ok(Webhook { configured: configured.clone(), secure })
+    });
+    webhooks.collect()
 }
