@@ -9,6 +9,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use rustls::ServerConfig;
+use rustls::pki_types::{CertificateDer, UnixTime};
+use rustls::server::danger::ClientCertVerifier;
 use sha2::{Digest, Sha256};
 
 use crate::chain::{Chain, Purpose};
@@ -54,6 +56,26 @@ pub struct Loaded {
     pub crl_next_update: Option<Timestamp>,
     /// Over the contents of all files.
     digest: [u8; 32],
+    /// What client certificates are checked against, where any are taken.
+    clients: Option<Arc<dyn ClientCertVerifier>>,
+    /// Over the authorities and revocation lists alone.
+    trust: Option<[u8; 32]>,
+}
+
+impl Loaded {
+    /// Whether client certificates are checked here as they are in `other`.
+    pub fn trusts_as(&self, other: &Loaded) -> bool {
+        self.trust == other.trust
+    }
+
+    /// Whether a client that showed this chain, its own certificate first, would be let in now. Costs the signatures of
+    /// the chain.
+    pub fn takes(&self, chain: &[CertificateDer<'static>], now: Timestamp) -> bool {
+        let (Some(verifier), Some((own, issuers))) = (&self.clients, chain.split_first()) else { return false };
+        let Ok(seconds) = u64::try_from(now.as_second()) else { return false };
+        let now = UnixTime::since_unix_epoch(std::time::Duration::from_secs(seconds));
+        verifier.verify_client_cert(own, issuers, now).is_ok()
+    }
 }
 
 /// What a reload did.
@@ -107,13 +129,17 @@ fn load(source: &Source, now: Timestamp) -> Result<Loaded, Unusable> {
     let own = Chain::load(&source.certificate, &source.key, Purpose::Server, limits, now)?;
     let mut digest = Sha256::new();
     own.digest_into(&mut digest);
-    let mut crl_next_update = None;
+    let (mut crl_next_update, mut verifier, mut trusted) = (None, None, None);
     let clients = match &source.clients {
         None => ClientCertificates::None,
         Some(clients) => {
             let trust = Trust::load(&clients.ca, clients.crl.as_deref(), limits, now)?;
             trust.digest_into(&mut digest);
             crl_next_update = trust.next_update();
+            verifier = Some(trust.verifier(clients.presence).map_err(|problem| problem.at(&clients.ca))?);
+            let mut alone = Sha256::new();
+            trust.digest_into(&mut alone);
+            trusted = Some(alone.finalize().into());
             match clients.presence {
                 Presence::Optional => ClientCertificates::Optional(trust),
                 Presence::Required => ClientCertificates::Required(trust),
@@ -121,5 +147,12 @@ fn load(source: &Source, now: Timestamp) -> Result<Loaded, Unusable> {
         }
     };
     let config = server::config(&own, &clients, &source.alpn).map_err(|problem| problem.at(&source.certificate))?;
-    Ok(Loaded { config, not_after: own.not_after(), crl_next_update, digest: digest.finalize().into() })
+    Ok(Loaded {
+        config,
+        not_after: own.not_after(),
+        crl_next_update,
+        digest: digest.finalize().into(),
+        clients: verifier,
+        trust: trusted,
+    })
 }

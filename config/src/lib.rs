@@ -23,6 +23,8 @@ pub mod evidence;
 
 pub mod telemetry;
 
+pub mod state;
+
 pub mod collector;
 
 pub mod channel;

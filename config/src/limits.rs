@@ -257,6 +257,30 @@ limits! {
     otlp_timeout: Time = s(10), ms(100) => m(2),
         "one export",
         "the default of the OpenTelemetry specification";
+    grant_longest: Time = h(1), s(1) => h(24),
+        "the longest life of a break-glass grant; the bundle may say less",
+        "what an incident needs before somebody writes an exception or a rule";
+    exception_longest: Time = h(168), s(1) => h(8784),
+        "the longest life of an exception that is approved here; the bundle may say less",
+        "a week: what is needed for longer belongs into the policy";
+    override_requests_per_minute: Count = 30, 1 => 10_000,
+        "requests for grants and exceptions of one person, or one workload, in a minute",
+        "more than anybody types, and few enough to be read by whoever approves";
+    state_timeout: Time = s(2), ms(50) => s(30),
+        "one question to a member of the store, or one answer of the embedded store's disk",
+        "ten times what a commit takes across an ocean, and short enough to ask another member in time";
+    state_patience: Time = s(6), ms(100) => m(2),
+        "a commit, or a reading of the whole store, over all members and attempts",
+        "an election of a leader takes from one to three seconds with the defaults of etcd";
+    state_heartbeat: Time = s(1), ms(50) => s(30),
+        "from one look at whether the watched member of the store is alive to the next, and how long it may take to answer",
+        "a member that is cut off is noticed within two seconds; a question a second is nothing to etcd";
+    state_changes: Count = 1_024, 16 => 65_536,
+        "changes of the store that wait for their reader; one that is further behind reads everything again",
+        "operators make a few in an hour; a drill with hundreds of grants fits";
+    state_keys: Count = 100_000, 100 => 10_000_000,
+        "keys in the store",
+        "a grant a minute for two months; all are read into memory at a start, at about 1 KiB each";
     recent_decisions: Count = 4_096, 0 => 1_048_576,
         "decisions kept in memory for `why`",
         "minutes of a busy gateway at about 2 KiB each, 8 MB";
@@ -302,6 +326,9 @@ limits! {
     traced_rules: Count = 1_000, 1 => 1_000_000,
         "rules in one trace",
         "what one person can look through";
+    cut_linger: Time = ms(0), ms(0) => h(24),
+        "how long a tunnel goes on that a change of policy or the end of a rule no longer allows",
+        "at once: what is not allowed is not carried";
     drain_timeout: Time = s(10), ms(0) => h(24),
         "from SIGTERM until live tunnels are cut",
         "leaves two thirds of the 30 s that Kubernetes gives for closing records to be delivered";

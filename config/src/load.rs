@@ -16,14 +16,15 @@ use crate::node::{self, Node};
 use crate::policy::{self, Bundle, Policy, Reload};
 use crate::problem::{Excerpts, Findings, Located, Problem, Problems};
 use crate::reading::{self, Reading, optional};
+use crate::state::{self, State};
 use crate::telemetry::{self, Telemetry};
 use crate::{egress_points, problem};
 
 /// A configuration file is written by hand; a longer one is something else.
 const FILE_MAX: usize = 1024 * 1024;
 
-/// The key whose values may be secrets.
-const SECRETS: &str = "headers";
+/// The keys whose values may be secrets.
+const SECRETS: [&str; 2] = ["headers", "password"];
 
 /// Everything that the gateway was told, checked. It does nothing.
 #[derive(Clone, Debug)]
@@ -42,6 +43,8 @@ pub struct Config {
     pub evidence: Evidence,
     /// Where metrics and traces go, if they go anywhere.
     pub telemetry: Option<Telemetry>,
+    /// Where operators' overrides are kept.
+    pub state: State,
     /// The operators' listener, if there is one.
     pub admin: Option<Admin>,
     /// Every bound.
@@ -54,11 +57,11 @@ pub struct Config {
 pub fn load(path: &Path, now: Timestamp) -> Result<Config, Problems> {
     let text = reading::read_text(path, FILE_MAX)?;
     let mut found = Findings::default();
-    // Where the text is no tree, nobody can tell which lines hold the values of headers.
-    let may_hold_secrets = text.contains(SECRETS);
+    // Where the text is no tree, nobody can tell which lines hold secrets.
+    let may_hold_secrets = SECRETS.iter().any(|key| text.contains(key));
     let config = match node::parse(path, text, Excerpts::Shown, &mut found) {
         Some(root) => {
-            root.withhold_below(SECRETS, &mut found);
+            SECRETS.iter().for_each(|key| root.withhold_below(key, &mut found));
             let directory = path.parent().unwrap_or(Path::new(""));
             convert(&root, &mut Reading { directory, now, found: &mut found })
         }
@@ -87,6 +90,7 @@ pub fn quickstart() -> Config {
         dns: Dns::system(),
         evidence: Evidence::below(Path::new("")),
         telemetry: None,
+        state: State::below(Path::new("")),
         admin: Some(Admin::on(loopback(3129))),
         limits: Limits::default(),
         warnings: Vec::new(),
@@ -119,7 +123,7 @@ fn convert(root: &Node, reading: &mut Reading<'_>) -> Option<Config> {
     let dns = dns::convert(dns.map(|entry| &entry.node), reading);
     let evidence = evidence::convert(evidence.map(|entry| &entry.node), reading);
     let telemetry = optional(telemetry, reading, telemetry::convert);
-    reading.unsupported(state);
+    let state = state::convert(state.map(|entry| &entry.node), reading);
     egress_points::check(egress_points.map(|entry| &entry.node), reading);
     let admin = optional(admin, reading, admin::convert);
     let limits = limits::convert(limits.map(|entry| &entry.node), reading);
@@ -134,6 +138,7 @@ fn convert(root: &Node, reading: &mut Reading<'_>) -> Option<Config> {
         dns: dns?,
         evidence: evidence?,
         telemetry: telemetry?,
+        state: state?,
         admin,
         limits: limits?,
         warnings: Vec::new(),

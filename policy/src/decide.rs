@@ -9,6 +9,7 @@ use crate::document::rules::Trust;
 use crate::expr::Truth;
 use crate::facts::{Facts, Protocol};
 use crate::index::RuleId;
+use crate::overrides::{MODE_ID, Overrides};
 use crate::rule::{End, Knowledge, Rule, Tier, known_answers};
 use crate::schema::{Attribute, AttributeSet, Stage};
 use crate::set::PolicySet;
@@ -42,23 +43,25 @@ pub(crate) fn knowledge(facts: &Facts) -> Knowledge {
 /// | unknown, or else | pending, or else | pending | pending |
 /// | - | - | true | allow |
 ///
-/// The allows that count are those in force; where an address opens by name only, those among them that name networks.
-/// With complete knowledge, pending is an error. Sets all the way, so the order of files and rules is nowhere in it.
-pub(crate) fn decide(set: &PolicySet, facts: &Facts) -> Verdict {
+/// The allows that count are those in force, a grant first and permitting exceptions among them; where an address opens by
+/// name only, those that name networks, and no grant. A guardrail that is lifted here is no deny; a containment mode is one,
+/// which a grant lifts. With complete knowledge, pending is an error. Sets all the way, so the order of files and rules is
+/// nowhere in it.
+pub(crate) fn decide(set: &PolicySet, facts: &Facts, overrides: &Overrides) -> Verdict {
     let ground = ground(facts);
-    let tally = Tally::of(set, facts);
+    let tally = Tally::of(set, facts, overrides);
     let standing = match ground {
         Ground::Unknown | Ground::Open => &tally.allows,
         Ground::ByName(..) | Ground::Closed(..) => &tally.naming,
     };
-    let answer = Answer { set, facts };
+    let answer = Answer { set, facts, overrides };
     match ground {
         Ground::Closed(ip, row) => return answer.floor(ip, row, &tally.allows),
         Ground::ByName(ip, row) if standing.is_empty() => return answer.floor(ip, row, &tally.allows),
         Ground::Unknown | Ground::Open | Ground::ByName(..) => {}
     }
-    if let Some((id, cause)) = tally.deny {
-        return answer.deny(answer.reason(id, cause), Some(id));
+    if let Some((tier, id, cause)) = tally.deny {
+        return answer.deny(reason(tier, cause), Some(id));
     }
     if standing.is_empty() {
         return match (tally.expired, tally.erred) {
@@ -74,7 +77,8 @@ pub(crate) fn decide(set: &PolicySet, facts: &Facts) -> Verdict {
     let missing = unknown.union(tally.deny_waits).union(standing.waits);
     match (missing.is_empty(), standing.holds) {
         (false, _) => Verdict::Pending(missing),
-        (true, Some(id)) => answer.allow(id, standing.keeping),
+        // A grant is told wherever it covers, also where a rule had to open the address.
+        (true, Some(id)) => answer.allow(tally.grant.unwrap_or(id), standing.keeping.max(tally.allows.keeping)),
         (true, None) => answer.deny(Reason::RuleError, standing.pending),
     }
 }
@@ -106,7 +110,9 @@ fn ground(facts: &Facts) -> Ground {
 /// What the candidates said, of each kind the smallest by tier and path.
 #[derive(Default)]
 struct Tally {
-    deny: Option<(RuleId, Cause)>,
+    deny: Option<(Tier, RuleId, Cause)>,
+    /// The grant that covers this.
+    grant: Option<RuleId>,
     deny_waits: AttributeSet,
     allows: Allows,
     /// Those of `allows` that name networks.
@@ -137,25 +143,50 @@ fn smallest<T: Ord>(best: &mut Option<T>, found: T) {
 }
 
 impl Tally {
-    fn of(set: &PolicySet, facts: &Facts) -> Tally {
+    fn of(set: &PolicySet, facts: &Facts, overrides: &Overrides) -> Tally {
         let knowledge = knowledge(facts);
-        let mut tally = Tally::default();
-        set.visit_enforced(facts, |id, rule| tally.add(id, rule, facts, knowledge));
+        let mut tally = Tally { grant: overrides.granting(facts), ..Tally::default() };
+        set.visit_enforced(facts, |id, rule| match rule.tier {
+            Tier::Guardrail if tally.lifts(id, rule, facts, overrides) => {}
+            Tier::Guardrail | Tier::TeamDeny => tally.deny(rule.tier, id, rule.judge(facts, knowledge).truth),
+            Tier::Allow => tally.allow(id, rule, facts, knowledge),
+        });
+        if let (Some(mode), None) = (&overrides.restriction, tally.grant) {
+            tally.deny(Tier::Guardrail, MODE_ID, mode.forbids(facts, knowledge));
+        }
+        for (id, rule) in overrides.permitting() {
+            tally.allow(id, rule, facts, knowledge);
+        }
+        if let Some(id) = tally.grant {
+            // It comes first, and nothing of it is pending.
+            tally.allows.holds = Some(id);
+            tally.allows.pending = None;
+            tally.allows.waits = AttributeSet::EMPTY;
+            tally.allows.keeping = tally.allows.keeping.max(Keeping::Synced);
+        }
         tally
     }
 
-    fn add(&mut self, id: RuleId, rule: &Rule, facts: &Facts, knowledge: Knowledge) {
+    fn lifts(&self, id: RuleId, rule: &Rule, facts: &Facts, overrides: &Overrides) -> bool {
+        (rule.lifts.grant && self.grant.is_some()) || (rule.lifts.exception && overrides.lifted(id, facts))
+    }
+
+    fn deny(&mut self, tier: Tier, id: RuleId, truth: Truth) {
+        match truth {
+            Truth::No => {}
+            Truth::Yes => smallest(&mut self.deny, (tier, id, Cause::Holds)),
+            Truth::Error(_) => smallest(&mut self.deny, (tier, id, Cause::Errs)),
+            Truth::Pending(missing) => self.deny_waits = self.deny_waits.union(missing),
+        }
+    }
+
+    fn allow(&mut self, id: RuleId, rule: &Rule, facts: &Facts, knowledge: Knowledge) {
         let judged = rule.judge(facts, knowledge);
-        match (rule.tier, judged.truth, judged.end) {
-            (_, Truth::No, _) => {}
-            (Tier::Guardrail | Tier::TeamDeny, Truth::Yes, _) => smallest(&mut self.deny, (id, Cause::Holds)),
-            (Tier::Guardrail | Tier::TeamDeny, Truth::Error(_), _) => smallest(&mut self.deny, (id, Cause::Errs)),
-            (Tier::Guardrail | Tier::TeamDeny, Truth::Pending(missing), _) => {
-                self.deny_waits = self.deny_waits.union(missing);
-            }
-            (Tier::Allow, Truth::Error(_), _) => smallest(&mut self.erred, id),
-            (Tier::Allow, Truth::Yes | Truth::Pending(_), End::Past) => smallest(&mut self.expired, id),
-            (Tier::Allow, Truth::Yes | Truth::Pending(_), End::Ahead) => {
+        match (judged.truth, judged.end) {
+            (Truth::No, _) => {}
+            (Truth::Error(_), _) => smallest(&mut self.erred, id),
+            (Truth::Yes | Truth::Pending(_), End::Past) => smallest(&mut self.expired, id),
+            (Truth::Yes | Truth::Pending(_), End::Ahead) => {
                 self.allows.add(id, rule.keeping, judged.truth);
                 if !rule.networks.is_empty() {
                     self.naming.add(id, rule.keeping, judged.truth);
@@ -189,21 +220,27 @@ impl Allows {
 struct Answer<'s> {
     set: &'s PolicySet,
     facts: &'s Facts,
+    overrides: &'s Overrides,
+}
+
+fn reason(tier: Tier, cause: Cause) -> Reason {
+    match (tier, cause) {
+        (_, Cause::Errs) => Reason::RuleError,
+        (Tier::Guardrail, Cause::Holds) => Reason::Guardrail,
+        (Tier::TeamDeny | Tier::Allow, Cause::Holds) => Reason::TeamDeny,
+    }
 }
 
 impl Answer<'_> {
-    fn reason(&self, id: RuleId, cause: Cause) -> Reason {
-        match (cause, self.set.rule(id).map(|rule| rule.tier)) {
-            (Cause::Errs, _) => Reason::RuleError,
-            (Cause::Holds, Some(Tier::Guardrail) | None) => Reason::Guardrail,
-            (Cause::Holds, Some(Tier::TeamDeny | Tier::Allow)) => Reason::TeamDeny,
-        }
-    }
-
     fn allow(&self, id: RuleId, keeping: Keeping) -> Verdict {
         let declared = self.facts.subject.declared.is_some()
             && self.set.rule(id).is_some_and(|rule| rule.trust == Trust::Declared);
-        let decision = self.decision(Effect::Allow, Reason::Allowed, Some(id));
+        let reason = match (self.set.rule(id), self.overrides.grants_by(id)) {
+            (Some(_), _) => Reason::Allowed,
+            (None, true) => Reason::Grant,
+            (None, false) => Reason::Permitted,
+        };
+        let decision = self.decision(Effect::Allow, reason, Some(id));
         Verdict::Allow(Decision { used_declared: declared, keeping, ..decision })
     }
 
@@ -233,7 +270,7 @@ impl Answer<'_> {
     }
 
     fn info(&self, id: RuleId) -> Option<Arc<RuleInfo>> {
-        self.set.rule(id).map(|rule| rule.info.clone())
+        self.set.rule(id).map(|rule| rule.info.clone()).or_else(|| self.overrides.info(id))
     }
 
     /// The rules in shadow that would have spoken: a deny that holds or errs, an allow that holds.

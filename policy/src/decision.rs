@@ -158,6 +158,32 @@ pub struct Decision {
     pub keeping: Keeping,
 }
 
+/// What a grant needs beside its operator's certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Factors {
+    /// A code of the operator's own authenticator is demanded.
+    pub totp: bool,
+    /// The approval of a second person is demanded.
+    pub approval: bool,
+}
+
+impl Factors {
+    /// Either of them, the operator's choice.
+    pub const EITHER: Factors = Factors { totp: false, approval: false };
+    /// A code; an approval in its place does not do.
+    pub const TOTP: Factors = Factors { totp: true, approval: false };
+    /// An approval; a code in its place does not do.
+    pub const APPROVAL: Factors = Factors { totp: false, approval: true };
+    /// Both.
+    pub const BOTH: Factors = Factors { totp: true, approval: true };
+
+    /// What satisfies both demands.
+    #[must_use]
+    pub const fn and(self, other: Factors) -> Factors {
+        Factors { totp: self.totp || other.totp, approval: self.approval || other.approval }
+    }
+}
+
 /// How durable the record of a decision must be before anything is carried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum Keeping {

@@ -107,6 +107,8 @@ pub struct HttpRequest {
 pub struct Facts {
     /// The one clock reading of this decision.
     pub now: Timestamp,
+    /// The containment mode.
+    pub mode: Arc<str>,
     /// The client's address; `None` only in an offline question.
     pub source: Option<SocketAddr>,
     /// The listener's name; `None` only in an offline question.

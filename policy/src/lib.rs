@@ -41,6 +41,10 @@ mod set;
 
 mod decide;
 
+pub mod overrides;
+
+mod terms;
+
 mod explain;
 
 mod nearest;
@@ -55,6 +59,7 @@ pub use diagnostic::Diagnostic;
 pub use registry::{ClassRefused, UNCLASSIFIED};
 pub use set::PolicySet;
 pub use source::SourceFile;
+pub use terms::Ceilings;
 
 #[cfg(test)]
 mod tests;

@@ -15,6 +15,18 @@ use crate::identity::Identity;
 use crate::pattern::{HostPattern, IdentityPattern};
 use crate::schema::{Attribute, AttributeSet};
 
+/// What lifts a guardrail where it covers a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Lifts {
+    pub(crate) exception: bool,
+    pub(crate) grant: bool,
+}
+
+impl Lifts {
+    /// Nothing does.
+    pub(crate) const NONE: Lifts = Lifts { exception: false, grant: false };
+}
+
 /// The order in which rules decide.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Tier {
@@ -38,6 +50,7 @@ pub(crate) struct Rule {
     pub(crate) tier: Tier,
     pub(crate) enforcement: Enforcement,
     pub(crate) trust: Trust,
+    pub(crate) lifts: Lifts,
     pub(crate) keeping: Keeping,
     pub(crate) who: Who,
     pub(crate) hosts: Box<[HostPattern]>,

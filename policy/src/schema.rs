@@ -149,7 +149,7 @@ attributes! {
     DataClassesFrom "data_classes_from" String Request Built "`registered`, or `declared` where the client narrowed them.";
     RequestProtocol "request.protocol" String Request Built "`connect`, `http` or `transparent`.";
     Now "now" Timestamp Request Built "The one moment of this decision.";
-    Mode "mode" String Request NotYet "The containment mode.";
+    Mode "mode" String Request Built "The containment mode.";
     RequestMethod "request.method" String Request Built "The method, on plain HTTP.";
     RequestPath "request.path" String Request Built "The path without the query, on plain HTTP.";
     RequestQuery "request.query" String Request Built "The query without its question mark, on plain HTTP; empty where there is none.";

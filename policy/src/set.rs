@@ -1,11 +1,12 @@
 //! `PolicySet`: one bundle, compiled. Everything that is asked of a policy is asked here.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use jiff::Timestamp;
 
 use crate::catalogue::Catalogue;
-use crate::decision::{Breadth, Nearest, RuleInfo, Verdict};
+use crate::decision::{Breadth, Factors, Nearest, RuleInfo, Verdict};
+use crate::document::bundle::Scope;
 use crate::document::rules::Enforcement;
 use crate::facts::{Classes, Facts, Subject};
 use crate::host::Host;
@@ -13,10 +14,15 @@ use crate::identity::Identity;
 use crate::index::{Index, RuleId};
 use crate::limits::Limits;
 use crate::nearest::Neighbours;
+use crate::overrides::{Dormant, ModeRule, NORMAL, Override, Overrides};
 use crate::registry::{ClassRefused, Registry};
 use crate::rule::{Rule, Tier};
 use crate::schema::{Attribute, AttributeSet};
+use crate::terms::{Ceilings, Terms};
 use crate::trace::Trace;
+
+/// What `decide` lays over a policy: nothing.
+static NONE: LazyLock<Overrides> = LazyLock::new(Overrides::none);
 
 /// A compiled bundle. It never changes; a new bundle is a new set.
 #[derive(Debug)]
@@ -30,6 +36,11 @@ pub struct PolicySet {
     neighbours: Neighbours,
     registry: Registry,
     catalogue: Catalogue,
+    terms: Terms,
+    /// Those of the bundle's own files.
+    exceptions: Vec<Override>,
+    /// Laid over it when nothing else is.
+    plain: Option<Arc<Overrides>>,
     uses: AttributeSet,
     allows_use: AttributeSet,
     /// Ends of allows, sorted.
@@ -44,6 +55,7 @@ impl PolicySet {
         mut rules: Vec<Rule>,
         registry: Registry,
         catalogue: Catalogue,
+        terms: Terms,
         limits: Limits,
     ) -> PolicySet {
         rules.sort_by(|a, b| (a.tier, &a.info.path).cmp(&(b.tier, &b.info.path)));
@@ -63,13 +75,30 @@ impl PolicySet {
                 let allows = rules.iter().filter(|r| r.tier == Tier::Allow && r.enforcement == Enforcement::Enforce);
                 allows.fold(AttributeSet::EMPTY, |all, rule| all.union(rule.uses()))
             },
-            uses: rules.iter().fold(AttributeSet::EMPTY, |all, rule| all.union(rule.uses())),
+            uses: {
+                let modes = terms.modes.values().map(|mode| mode.uses());
+                rules.iter().map(Rule::uses).chain(modes).fold(AttributeSet::EMPTY, AttributeSet::union)
+            },
             rules,
             registry,
             catalogue,
+            terms,
+            exceptions: Vec::new(),
+            plain: None,
             ends,
             limits,
         }
+    }
+
+    /// With exceptions of its own.
+    pub(crate) fn with_exceptions(mut self, exceptions: Vec<Override>) -> PolicySet {
+        self.exceptions = exceptions;
+        self.plain = (!self.exceptions.is_empty()).then(|| Arc::new(self.lay(NORMAL, &[]).0));
+        self
+    }
+
+    pub(crate) fn exceptions(&self) -> &[Override] {
+        &self.exceptions
     }
 
     /// The bundle's name.
@@ -130,9 +159,84 @@ impl PolicySet {
         self.catalogue.tags(host)
     }
 
-    /// Decide on these facts. Allocates only to deny, or where a rule in shadow speaks.
+    /// Decide on these facts, with nothing laid over the policy but its own exceptions. Allocates only to deny, or where a rule in shadow speaks.
     pub fn decide(&self, facts: &Facts) -> Verdict {
-        crate::decide::decide(self, facts)
+        crate::decide::decide(self, facts, self.plain.as_deref().unwrap_or(&NONE))
+    }
+
+    /// Decide on these facts under `overrides`, which were laid over this very set.
+    pub fn decide_under(&self, facts: &Facts, overrides: &Overrides) -> Verdict {
+        crate::decide::decide(self, facts, overrides)
+    }
+
+    /// Lay overrides over this policy, and tell which of them it does not take. A mode that it does not have denies
+    /// everything but what is granted.
+    pub fn lay(&self, mode: &str, overrides: &[Override]) -> (Overrides, Vec<Dormant>) {
+        crate::overrides::lay(self, mode, overrides)
+    }
+
+    /// The containment modes, `normal` first, then by name.
+    pub fn modes(&self) -> Vec<&str> {
+        let mut modes: Vec<&str> = self.terms.modes.keys().map(|name| &**name).collect();
+        modes.sort_unstable();
+        modes.insert(0, NORMAL);
+        modes
+    }
+
+    /// How long overrides may live.
+    pub fn ceilings(&self) -> Ceilings {
+        self.terms.ceilings
+    }
+
+    /// What a grant for data of these classes needs beside its operator's certificate.
+    pub fn factors(&self, data_classes: &[String]) -> Factors {
+        let named = data_classes.iter().filter_map(|class| self.terms.by_class.get(class.as_str()));
+        named.fold(self.terms.second_factor, |all, factors| all.and(*factors))
+    }
+
+    /// The operators who approve grants; `None`: all with the role.
+    pub fn grant_approvers(&self) -> Option<&[Box<str>]> {
+        self.terms.grant_approvers.as_deref()
+    }
+
+    /// The operators who approve exceptions, for one that permits inside `fragment`; `None`: all with the role.
+    pub fn exception_approvers(&self, fragment: Option<&str>) -> Option<&[Box<str>]> {
+        let own = fragment.and_then(|fragment| self.terms.fragment_approvers.get(fragment));
+        own.or(self.terms.exception_approvers.as_ref()).map(Vec::as_slice)
+    }
+
+    /// The fragments of the bundle, by name.
+    pub fn fragments(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = self.terms.scopes.keys().map(|name| &**name).collect();
+        names.sort_unstable();
+        names
+    }
+
+    pub(crate) fn mode(&self, name: &str) -> Option<Arc<ModeRule>> {
+        self.terms.modes.get(name).map(Arc::clone)
+    }
+
+    /// What stands in for a mode that is not there: it forbids everything.
+    pub(crate) fn unknown_mode(&self, name: &str) -> Arc<ModeRule> {
+        Arc::new(ModeRule::new(name, &self.terms.owner, None))
+    }
+
+    pub(crate) fn scope(&self, fragment: &str) -> Option<&Scope> {
+        self.terms.scopes.get(fragment)
+    }
+
+    pub(crate) fn knows_class(&self, name: &str) -> bool {
+        self.registry.knows_class(name)
+    }
+
+    /// The enforced or shadowed rule at this path.
+    pub(crate) fn rule_at(&self, path: &str) -> Option<(RuleId, &Rule)> {
+        (0..).zip(&self.rules).find(|(_, rule)| *rule.info.path == *path)
+    }
+
+    /// The first id that no rule has.
+    pub(crate) fn first_free(&self) -> RuleId {
+        RuleId::try_from(self.rules.len()).unwrap_or(RuleId::MAX)
     }
 
     /// The allows that came nearest, at most `limit`.

@@ -35,6 +35,7 @@ fn facts() -> Facts {
     let labels = [("app", "checkout"), ("env", "prod"), ("team", "payments")];
     Facts {
         now: Timestamp::now(),
+        mode: "normal".into(),
         source: Some("10.8.3.4:51234".parse().unwrap()),
         listener: Some("mesh".into()),
         identity: Identity::mtls(
@@ -99,7 +100,7 @@ fn evidence(directory: &std::path::Path, durability: Durability) -> Evidence {
     let settings = Settings {
         gateway: "bench".into(),
         floor: None,
-        clock: Clock::System,
+        clock: Clock::system(),
         paths: Paths::Keep,
         spool: spool::Settings {
             directory: directory.to_owned(),

@@ -45,6 +45,16 @@ impl Client {
         }
     }
 
+    /// Close by a reset, so that what was cut off never looks complete; what waits to be sent is thrown away.
+    pub fn reset(self) {
+        let stream = match &self {
+            Client::Plain(stream) => stream,
+            Client::Tls(stream) => stream.get_ref().0,
+        };
+        // Fails only on a socket that is beyond a reset.
+        let _ = stream.set_zero_linger();
+    }
+
     /// Say the last thing and close so that it arrives.
     pub async fn farewell(mut self, last: &[u8]) {
         if self.say(last).await == Said::Yes {

@@ -130,7 +130,9 @@ async fn connect(conversation: Box<Conversation>, head: RequestHead, shared: &Sh
                 let answer = established(&admitted.admission.id());
                 match client.say(answer.as_bytes()).await {
                     Said::Yes => carry(client, buffer, admitted, drain, shared).await,
-                    Said::No => close(admitted.admission, Counts::default(), Ending::ClientClosed, shared),
+                    Said::No => {
+                        close((admitted.admission, admitted.listed), Counts::default(), Ending::ClientClosed, shared)
+                    }
                 }
             }
         },

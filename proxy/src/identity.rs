@@ -10,7 +10,7 @@ use base64::Engine;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use gatepass_certs::subject::Subject;
 use gatepass_config::identity::NameKind;
-use gatepass_policy::identity::{Certificate, Identity};
+use gatepass_policy::identity::{Certificate, Identity, Method};
 use ipnet::IpNet;
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
@@ -97,6 +97,33 @@ impl Registry {
             (Some(identity), None) | (None, Some(identity)) => Ok(identity),
             (None, None) => Ok(self.network(source)),
         }
+    }
+
+    /// Whether this identity would still be established from what it was established from. Certificates are not looked at
+    /// here: their trust and their end are checked where they are kept.
+    pub fn stands(&self, identity: &Identity, source: Option<IpAddr>) -> bool {
+        match identity.method() {
+            Method::Mtls => true,
+            Method::Token => self.token_of(identity).is_some(),
+            Method::Network | Method::None => source.is_some_and(|source| self.network(source) == *identity),
+            // None are established here, so none stands.
+            Method::Jwt => false,
+        }
+    }
+
+    /// When what this identity was established from ends by itself.
+    pub fn end(&self, identity: &Identity) -> Option<Timestamp> {
+        match identity.method() {
+            Method::Mtls => identity.certificate().map(|certificate| certificate.expires),
+            Method::Token => self.token_of(identity).map(|token| token.expires),
+            Method::Network | Method::None | Method::Jwt => None,
+        }
+    }
+
+    /// The token of an identity: names are unique.
+    fn token_of(&self, identity: &Identity) -> Option<&Token> {
+        let name = identity.id().strip_prefix("token:")?;
+        self.tokens.iter().find(|token| *token.name == *name)
     }
 
     fn certificate(&self, subject: &Subject, now: Timestamp) -> Result<Identity, Invalid> {

@@ -55,6 +55,10 @@ pub mod shutdown;
 
 pub mod policy_store;
 
+pub mod state;
+
+mod rehearsal;
+
 pub mod clock;
 
 pub mod evidence;

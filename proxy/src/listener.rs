@@ -87,7 +87,8 @@ async fn greet(
                 Ok(Err(error)) => return passage::handshake_failed(&peer, &error.to_string(), &shared),
                 Ok(Ok(stream)) => {
                     peer.certificate = Subject::of_client(stream.get_ref().1);
-                    peer.checked = Some(Checked { rotating: holder, under });
+                    let chain = stream.get_ref().1.peer_certificates().unwrap_or_default().to_vec();
+                    peer.checked = Some(Arc::new(Checked::new(holder, under, chain)));
                     Client::Tls(Box::new(stream))
                 }
             }

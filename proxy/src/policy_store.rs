@@ -1,12 +1,15 @@
 //! The policy in force: load, compile, swap, and keep the last good one whatever a reload brings.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError};
 
 use arc_swap::ArcSwap;
 use gatepass_policy::PolicySet;
+use gatepass_policy::decision::Verdict;
 use gatepass_policy::diagnostic::Diagnostic;
+use gatepass_policy::facts::Facts;
+use gatepass_policy::overrides::{Dormant, NORMAL, Override, Overrides};
 use gatepass_policy::source::SourceFile;
 use jiff::Timestamp;
 use tokio::sync::{Mutex, watch};
@@ -27,13 +30,19 @@ pub enum Source {
     Embedded(Vec<SourceFile>),
 }
 
-/// A policy as loaded.
+/// A policy as loaded, with what operators laid over it.
 #[derive(Debug)]
 pub struct Snapshot {
     /// The compiled rules.
-    pub set: PolicySet,
+    pub set: Arc<PolicySet>,
+    /// Grants, exceptions and the mode, laid over `set`.
+    pub overrides: Overrides,
+    /// Of them, those that the policy does not take.
+    pub dormant: Vec<Dormant>,
     /// Counts successful loads of this process, from 1.
     pub generation: u64,
+    /// Counts the snapshots that were in force in this process, those of new overrides included.
+    pub change: u64,
     /// When it was loaded.
     pub loaded: Timestamp,
     /// How records name it.
@@ -41,9 +50,41 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    fn new(set: PolicySet, generation: u64, loaded: Timestamp) -> Snapshot {
+    fn new(set: Arc<PolicySet>, over: &Over, generation: u64, loaded: Timestamp) -> Snapshot {
         let reference = PolicyRef::new(set.bundle(), set.digest(), 0);
-        Snapshot { set, generation, loaded, reference }
+        let (overrides, dormant) = set.lay(&over.mode, &over.overrides);
+        Snapshot { set, overrides, dormant, generation, change: 0, loaded, reference }
+    }
+
+    /// Decide on these facts.
+    pub fn decide(&self, facts: &Facts) -> Verdict {
+        self.set.decide_under(facts, &self.overrides)
+    }
+
+    /// The first moment after this one at which an answer can change although nobody changes anything.
+    pub fn next_end(&self, after: Timestamp) -> Option<Timestamp> {
+        [self.set.next_expiry(after), self.overrides.next_end(after)].into_iter().flatten().min()
+    }
+
+    /// What another policy would be under the same overrides.
+    pub fn candidate(&self, set: Arc<PolicySet>, over: &Over) -> Snapshot {
+        Snapshot::new(set, over, self.generation, self.loaded)
+    }
+}
+
+/// What operators lay over the policy.
+#[derive(Clone, Debug)]
+pub struct Over {
+    /// The containment mode.
+    pub mode: Arc<str>,
+    /// Grants and exceptions that have not ended.
+    pub overrides: Vec<Override>,
+}
+
+impl Over {
+    /// Nothing: what holds before anything else is known.
+    pub fn nothing() -> Over {
+        Over { mode: NORMAL.into(), overrides: Vec::new() }
     }
 }
 
@@ -81,6 +122,10 @@ pub struct PolicyStore {
     current: ArcSwap<Snapshot>,
     state: watch::Sender<State>,
     generations: AtomicU64,
+    /// What lies over the policy. Held while a snapshot is made and stored, so that none is made of what has passed.
+    over: std::sync::Mutex<Arc<Over>>,
+    /// Counts every snapshot, those of new overrides included.
+    changes: watch::Sender<u64>,
     /// One reload at a time; the last to read is the last to swap.
     reloading: Mutex<()>,
 }
@@ -89,12 +134,15 @@ impl PolicyStore {
     /// Load for the first time. Without a valid policy there is no store, and so no gateway.
     pub fn load(source: Source, now: Timestamp) -> Result<(PolicyStore, Vec<Diagnostic>), String> {
         let (set, warnings) = compile(&source, now)?;
-        let snapshot = Snapshot::new(set, 1, now);
+        let over = Over::nothing();
+        let snapshot = Snapshot::new(Arc::new(set), &over, 1, now);
         let store = PolicyStore {
             source,
             current: ArcSwap::from_pointee(snapshot),
             state: watch::Sender::new(State::Current),
             generations: AtomicU64::new(1),
+            over: std::sync::Mutex::new(Arc::new(over)),
+            changes: watch::Sender::new(0),
             reloading: Mutex::new(()),
         };
         Ok((store, warnings))
@@ -103,6 +151,39 @@ impl PolicyStore {
     /// The snapshot in force. Hold it for one decision line, so that all its stages are explained by one policy.
     pub fn current(&self) -> Arc<Snapshot> {
         self.current.load_full()
+    }
+
+    /// Changes whenever another snapshot is in force.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    /// What lies over the policy.
+    pub fn over(&self) -> Arc<Over> {
+        Arc::clone(&self.over.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Lay something else over the policy in force.
+    pub fn lay(&self, over: Over) -> Arc<Snapshot> {
+        let mut held = self.over.lock().unwrap_or_else(PoisonError::into_inner);
+        *held = Arc::new(over);
+        let now = self.current.load_full();
+        self.put(Snapshot::new(Arc::clone(&now.set), &held, now.generation, now.loaded))
+    }
+
+    /// Another policy, under the same overrides.
+    pub(crate) fn activate(&self, set: PolicySet, now: Timestamp) -> Arc<Snapshot> {
+        let generation = self.generations.fetch_add(1, Ordering::Relaxed) + 1;
+        let held = self.over.lock().unwrap_or_else(PoisonError::into_inner);
+        self.put(Snapshot::new(Arc::new(set), &held, generation, now))
+    }
+
+    /// Called with `over` held, so that the numbers are those of the order in which snapshots are in force.
+    fn put(&self, snapshot: Snapshot) -> Arc<Snapshot> {
+        let snapshot = Arc::new(Snapshot { change: self.current.load().change + 1, ..snapshot });
+        self.current.store(Arc::clone(&snapshot));
+        self.changes.send_modify(|count| *count += 1);
+        snapshot
     }
 
     /// Whether what is in force is what is on disk.
@@ -129,9 +210,7 @@ impl PolicyStore {
                 Reload::Unchanged
             }
             Ok((set, _)) => {
-                let generation = self.generations.fetch_add(1, Ordering::Relaxed) + 1;
-                let snapshot = Arc::new(Snapshot::new(set, generation, now));
-                self.current.store(Arc::clone(&snapshot));
+                let snapshot = self.activate(set, now);
                 self.state.send_replace(State::Current);
                 Reload::Activated(snapshot)
             }

@@ -9,8 +9,9 @@ use crate::conversation::{Conversation, Next};
 use crate::dial;
 use crate::evidence::Admission;
 use crate::evidence::words::Ending;
-use crate::forward::{self, Answered, Counts, Fault, Key, Retry, Upstream};
+use crate::forward::{self, Answered, Counts, Failure, Fault, Key, Retry, Upstream};
 use crate::http1::{Framing, RequestHead, Target, body};
+use crate::live::Listed;
 use crate::passage::{self, Clearance, Connected, Intent};
 use crate::refusal::{self, After, Body, Form, Refusal};
 use crate::reserved::{self, Question};
@@ -50,39 +51,39 @@ pub async fn serve(conversation: Box<Conversation>, head: RequestHead, shared: &
 }
 
 /// An admitted request, with the connection that it will travel on.
-struct Opened {
-    admission: Admission,
+struct Opened<'a> {
+    admitted: (Admission, Listed<'a>),
     upstream: Upstream,
     at: Connected,
     key: Key,
 }
 
 /// A pooled connection to one of this very decision's endpoints, or a fresh one.
-async fn open(clearance: Clearance<'_>, head: &RequestHead, shared: &Shared) -> Result<Opened, Refusal> {
+async fn open<'a>(clearance: Clearance<'a>, head: &RequestHead, shared: &Shared) -> Result<Opened<'a>, Refusal> {
     let authority = head.target.authority();
     for endpoint in clearance.endpoints() {
         let key = Key { endpoint: endpoint.address(), authority: authority.clone() };
         let Some(upstream) = shared.pool.take(&key) else { continue };
         let Ok(local) = upstream.stream().local_addr() else { continue };
         let at = Connected { endpoint: *endpoint, local };
-        let admission = clearance.reuse(at).await?;
-        return Ok(Opened { admission, upstream, at, key });
+        let admitted = clearance.reuse(at).await?;
+        return Ok(Opened { admitted, upstream, at, key });
     }
     let admitted = clearance.dial().await?.admit(None).await.map_err(|refused| refused.refusal)?;
     let key = Key { endpoint: admitted.at.endpoint.address(), authority: authority.clone() };
     let upstream = Upstream::new(admitted.upstream);
-    Ok(Opened { admission: admitted.admission, upstream, at: admitted.at, key })
+    Ok(Opened { admitted: (admitted.admission, admitted.listed), upstream, at: admitted.at, key })
 }
 
 /// Carry the request and its answer; close the record with what really flowed.
 async fn carry(
     mut conversation: Box<Conversation>,
     head: &RequestHead,
-    opened: Opened,
+    opened: Opened<'_>,
     form: Form,
     shared: &Shared,
 ) -> Next {
-    let Opened { admission, mut upstream, at, key } = opened;
+    let Opened { admitted, mut upstream, at, key } = opened;
     let mut counts = Counts::default();
     let mut drain = conversation.drain.clone();
     let Conversation { client, buffer, .. } = &mut *conversation;
@@ -99,41 +100,42 @@ async fn carry(
         outcome
     };
     let outcome = tokio::select! {
-        outcome = exchanged => outcome,
-        () = drain.reached(Phase::Ended) => {
-            close(admission, counts, Ending::Drained, shared);
+        biased;
+        ending = admitted.1.cut() => {
+            // A truncated body must not look complete, to either side.
+            let _ = upstream.stream().set_zero_linger();
+            conversation.client.reset();
+            close(admitted, counts, ending, shared);
             return Next::End;
         }
+        () = drain.reached(Phase::Ended) => {
+            close(admitted, counts, Ending::Drained, shared);
+            return Next::End;
+        }
+        outcome = exchanged => outcome,
     };
     match outcome {
         Ok(done) => match done.next {
             forward::Next::Another => {
-                close(admission, counts, Ending::UpstreamClosed, shared);
+                close(admitted, counts, Ending::UpstreamClosed, shared);
                 shared.pool.give(&key, upstream);
                 if drain.phase() == Phase::Serving { Next::Head(conversation) } else { Next::End }
             }
             forward::Next::Close => {
-                close(admission, counts, Ending::UpstreamClosed, shared);
+                close(admitted, counts, Ending::UpstreamClosed, shared);
                 shared.pool.give(&key, upstream);
                 let Conversation { client, .. } = *conversation;
                 client.farewell(b"").await;
                 Next::End
             }
             forward::Next::Tunnel => {
-                carry_upgrade(conversation, upstream, admission, counts, shared).await;
+                carry_upgrade(conversation, upstream, admitted, counts, shared).await;
                 Next::End
             }
         },
         Err(failure) => {
-            let id = admission.id();
-            let ending = if matches!(failure.fault, Fault::ClientGone | Fault::ClientIdle | Fault::RequestBody(_)) {
-                Ending::ClientClosed
-            } else if failure.fault == Fault::TooLong {
-                Ending::MaxDuration
-            } else {
-                Ending::Error
-            };
-            close(admission, counts, ending, shared);
+            let id = admitted.0.id();
+            close(admitted, counts, ending(&failure), shared);
             if failure.answered == Answered::Nothing {
                 let (status, text) = (failure.fault.status(), failure.fault.text());
                 let answer = refusal::upstream_failed(id, status, text, form, Body::for_method(head.method()));
@@ -142,6 +144,21 @@ async fn carry(
             }
             Next::End
         }
+    }
+}
+
+/// How an exchange ended that failed.
+fn ending(failure: &Failure) -> Ending {
+    match failure.fault {
+        Fault::ClientGone | Fault::ClientIdle | Fault::RequestBody(_) => Ending::ClientClosed,
+        Fault::TooLong => Ending::MaxDuration,
+        Fault::Connect
+        | Fault::UpstreamClosed
+        | Fault::UpstreamTimeout
+        | Fault::Response(_)
+        | Fault::ResponseBody(_)
+        | Fault::Switch
+        | Fault::Interim => Ending::Error,
     }
 }
 

@@ -15,7 +15,7 @@ use crate::listener::{Gate, Listener};
 use crate::shared::Shared;
 use crate::shutdown::Shutdown;
 use crate::startup::{Parts, Startup};
-use crate::{admin, operations, reload};
+use crate::{admin, live, operations, reload};
 
 /// A gateway that listens.
 pub struct Gateway {
@@ -73,7 +73,9 @@ impl Gateway {
             tasks.push(tokio::spawn(admin::serve(socket, Arc::new(state), limits)));
         }
         tasks.push(tokio::spawn(reload::keep_floor(Arc::clone(&shared))));
+        tasks.push(tokio::spawn(live::keep(Arc::clone(&shared), gates.clone())));
         tasks.push(tokio::spawn(operations::sweep(Arc::clone(&shared))));
+        tasks.push(tokio::spawn(Arc::clone(&shared.state).keep()));
         let metrics = Arc::clone(&shared.metrics);
         tasks.push(tokio::spawn(async move { metrics.keep().await }));
         Ok(Gateway { shared, shutdown, tasks, gates, addresses, admin: admin_told })

@@ -1,7 +1,10 @@
 //! How long a permission may live.
 
+use jiff::{SignedDuration, Timestamp};
+
 use super::Surroundings;
-use crate::diagnostic::Report;
+use crate::diagnostic::{At, Report};
+use crate::document::exceptions::RawException;
 use crate::document::rules::{Action, RawRule};
 
 /// Check the dates of a rule: an end within the ceiling, nothing that is over without a word about it.
@@ -40,14 +43,41 @@ pub(super) fn check(raw: &RawRule, around: &Surroundings<'_>, report: &mut Repor
     let default = (lifetimes.default, "rules".to_owned());
     let lowest = std::iter::once(default).chain(wildcard).chain(classes).min_by_key(|(ceiling, _)| *ceiling);
     let Some((ceiling, what)) = lowest else { return };
+    within(expires, from, raw.issued.is_some(), ceiling, &what, report);
+}
+
+/// The end of an exception: within its ceiling, and a word where it is over.
+pub(super) fn exception(raw: &RawException, around: &Surroundings<'_>, report: &mut Report<'_>) {
+    let from = match &raw.issued {
+        Some(issued) if issued.value > around.now => return report.error(issued.place, "`issued` lies in the future"),
+        Some(issued) => issued.value,
+        None => around.now,
+    };
+    if around.now >= raw.expires.value {
+        let help = "it has no effect any more: renew it or delete it";
+        report.warning(raw.expires.place, format!("`{}` has expired", raw.id.value), help);
+    }
+    let lifetimes = &around.bundle.lifetimes;
+    let ceiling = lifetimes.exception.unwrap_or(lifetimes.default);
+    within(&raw.expires, from, raw.issued.is_some(), ceiling, "exceptions", report);
+}
+
+fn within(
+    expires: &At<Timestamp>,
+    from: Timestamp,
+    issued: bool,
+    ceiling: SignedDuration,
+    what: &str,
+    report: &mut Report<'_>,
+) {
     match from.checked_add(ceiling) {
         Ok(latest) if expires.value > latest => {
             let days = ceiling.as_hours() / 24;
-            let since = if raw.issued.is_some() { "`issued`" } else { "now" };
+            let since = if issued { "`issued`" } else { "now" };
             let length = if days > 0 { format!("{days}d") } else { format!("{}s", ceiling.as_secs()) };
             let message = format!("this lives longer than {what} may: {length} after {since}");
             let mut help = format!("the latest end is \"{latest:.0}\"");
-            if raw.issued.is_none() {
+            if !issued {
                 help.push_str(", or say when it was `issued`");
             }
             report.error_help(expires.place, message, help);

@@ -1,9 +1,12 @@
 //! Files to a `PolicySet`, or every reason why not.
 
+mod exceptions;
 mod lifetime;
 mod rules;
 mod scope;
 mod when;
+
+pub(crate) use when::condition;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,14 +17,17 @@ use crate::catalogue::Catalogue;
 use crate::diagnostic::{At, Diagnostic, Place, Report};
 use crate::document::bundle::{Bundle, Reach};
 use crate::document::catalogue::CidrSet;
+use crate::document::exceptions::RawException;
 use crate::document::rules::{Book, RawRule};
 use crate::document::workloads::Workload;
 use crate::document::{self, Body, Document};
 use crate::limits::Limits;
+use crate::overrides::Override;
 use crate::registry::{Registry, UNCLASSIFIED};
 use crate::rule::Rule;
 use crate::set::PolicySet;
 use crate::source::{self, SourceFile};
+use crate::terms::Terms;
 
 /// A bundle that can be used.
 #[derive(Debug)]
@@ -60,11 +66,20 @@ pub fn compile_within(files: &[SourceFile], now: Timestamp, limits: &Limits) -> 
 /// All files, sorted by what they are.
 struct Parts {
     name: At<String>,
+    owner: Option<String>,
     bundle: Bundle,
     workloads: Vec<Workload>,
     catalogue: Catalogue,
     cidr_sets: Vec<CidrSet>,
     books: Vec<RuleBook>,
+    exceptions: Vec<ExceptionBook>,
+}
+
+/// The exceptions of one file.
+struct ExceptionBook {
+    id: At<String>,
+    owner: Option<String>,
+    exceptions: Vec<RawException>,
 }
 
 /// The rules of one file.
@@ -100,8 +115,9 @@ fn read(files: &[SourceFile], limits: &Limits, report: &mut Report<'_>) -> Optio
 }
 
 fn sort(documents: Vec<Document>, report: &mut Report<'_>) -> Option<Parts> {
-    let mut bundle: Option<(At<String>, Bundle)> = None;
+    let mut bundle: Option<(At<String>, Option<String>, Bundle)> = None;
     let (mut workloads, mut tagged, mut cidr_sets, mut books) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let mut excepted = Vec::new();
     let mut ids = BTreeSet::new();
     for Document { id, owner, body } in documents {
         if !ids.insert(id.value.clone()) {
@@ -110,7 +126,7 @@ fn sort(documents: Vec<Document>, report: &mut Report<'_>) -> Option<Parts> {
         }
         match body {
             Body::Bundle(found) => match &bundle {
-                None => bundle = Some((id, found)),
+                None => bundle = Some((id, owner, found)),
                 Some(_) => report.error(id.place, "the bundle has two files of kind `Bundle`"),
             },
             Body::Workloads(mut found) => workloads.append(&mut found),
@@ -119,10 +135,11 @@ fn sort(documents: Vec<Document>, report: &mut Report<'_>) -> Option<Parts> {
                 cidr_sets.append(&mut found.cidr_sets);
             }
             Body::Guardrails(rules) => books.push(RuleBook { book: Book::Guardrails, id, owner, rules }),
+            Body::Exceptions(exceptions) => excepted.push(ExceptionBook { id, owner, exceptions }),
             Body::Fragment(rules) => books.push(RuleBook { book: Book::Fragment, id, owner, rules }),
         }
     }
-    let Some((name, bundle)) = bundle else {
+    let Some((name, owner, bundle)) = bundle else {
         // A bundle file that could not be read has already said so.
         if !report.has_errors() {
             let help = "`bundle.yaml` holds the data classes, the lifetimes and the fragments";
@@ -130,7 +147,16 @@ fn sort(documents: Vec<Document>, report: &mut Report<'_>) -> Option<Parts> {
         }
         return None;
     };
-    Some(Parts { name, bundle, workloads, catalogue: Catalogue::build(tagged), cidr_sets, books })
+    Some(Parts {
+        name,
+        owner,
+        bundle,
+        workloads,
+        catalogue: Catalogue::build(tagged),
+        cidr_sets,
+        books,
+        exceptions: excepted,
+    })
 }
 
 /// What every rule is checked against.
@@ -148,12 +174,13 @@ fn build(
     limits: &Limits,
     report: &mut Report<'_>,
 ) -> Option<PolicySet> {
-    let Parts { name, bundle, workloads, catalogue, cidr_sets, books } = parts;
+    let Parts { name, owner, bundle, workloads, catalogue, cidr_sets, books, exceptions } = parts;
     let around =
         Surroundings { classes: classes(&bundle, report), sets: sets(&cidr_sets, now, report), bundle: &bundle, now };
     check_classes(&around, &workloads, report);
     let registry = Registry::build(workloads, &around.classes, limits, report);
     let rules = rules_of(&around, &books, report);
+    let (excepted, places) = exceptions_of(&around, &exceptions, report);
     let global = rules.iter().filter(|(rule, _)| matches!(crate::index::keys(rule), crate::index::Keys::Global));
     if let Some((_, place)) = global.into_iter().nth(limits.global_rules) {
         let message = format!("more than {} rules have neither a host nor a CIDR key", limits.global_rules);
@@ -163,7 +190,14 @@ fn build(
         return None;
     }
     let rules: Vec<Rule> = rules.into_iter().map(|(rule, _)| rule).collect();
-    Some(PolicySet::new((name.value.into(), digest(files).into()), rules, registry, catalogue, *limits))
+    let terms = Terms::of(bundle, owner.as_deref().unwrap_or(&name.value));
+    let names = (name.value.into(), digest(files).into());
+    let set = PolicySet::new(names, rules, registry, catalogue, terms, *limits).with_exceptions(excepted);
+    for dormant in crate::overrides::refused(&set) {
+        let place = places.get(&dormant.path).copied().unwrap_or(Place::NOWHERE);
+        report.error(place, dormant.why);
+    }
+    Some(set)
 }
 
 fn rules_of(around: &Surroundings<'_>, books: &[RuleBook], report: &mut Report<'_>) -> Vec<(Rule, Place)> {
@@ -194,6 +228,23 @@ fn rules_of(around: &Surroundings<'_>, books: &[RuleBook], report: &mut Report<'
         }
     }
     compiled
+}
+
+type Exceptions = (Vec<Override>, BTreeMap<Box<str>, Place>);
+
+fn exceptions_of(around: &Surroundings<'_>, books: &[ExceptionBook], report: &mut Report<'_>) -> Exceptions {
+    let (mut found, mut places) = (Vec::new(), BTreeMap::new());
+    for book in books {
+        for raw in &book.exceptions {
+            let one = exceptions::compile(raw, &book.id, book.owner.as_deref(), around, report);
+            let Some(one) = one else { continue };
+            if places.insert(one.info().path.clone(), raw.place()).is_some() {
+                report.error(raw.place(), format!("another exception of this file has the id `{}`", raw.id.value));
+            }
+            found.push(one);
+        }
+    }
+    (found, places)
 }
 
 fn classes<'p>(bundle: &'p Bundle, report: &mut Report<'_>) -> BTreeSet<&'p str> {
@@ -234,6 +285,13 @@ fn check_classes(around: &Surroundings<'_>, workloads: &[Workload], report: &mut
         }
     }
     around.known_classes(&around.bundle.lifetimes.named, report);
+    around.known_classes(&around.bundle.terms.classes, report);
+    let mut modes = BTreeSet::new();
+    for mode in &around.bundle.modes {
+        if !modes.insert(&mode.name.value) {
+            report.error(mode.name.place, format!("the mode `{}` stands twice", mode.name.value));
+        }
+    }
     for workload in workloads {
         around.known_classes(&workload.data_classes, report);
         for class in &workload.may_declare {

@@ -10,7 +10,7 @@ use super::{Surroundings, lifetime, when};
 use crate::address;
 use crate::decision::{Keeping, RuleInfo};
 use crate::diagnostic::{At, Place, Report};
-use crate::document::rules::{Action, RawRule, RawSelector};
+use crate::document::rules::{Action, RawRule, RawSelector, Targets};
 use crate::expr::{Expr, HostKey};
 use crate::host::{Host, name_within};
 use crate::pattern::HostPattern;
@@ -40,7 +40,7 @@ pub(super) fn compile(
     }
     check_classes_meet(raw, report);
     let when = when::compile(raw, report);
-    let (networks, sets_end) = networks(raw, around, report);
+    let (networks, sets_end) = networks_of(&raw.destinations, raw.action == Action::Allow, around, report);
     if let Some(scope) = home.scope {
         scope.check(raw, &networks, when.as_ref(), report);
     }
@@ -70,6 +70,7 @@ pub(super) fn compile(
         tier,
         enforcement: raw.enforcement,
         trust: raw.trust,
+        lifts: raw.lifts,
         keeping: raw.keeping.as_ref().map_or(Keeping::AsConfigured, |at| at.value),
         who: who(raw, home),
         hosts: unique(raw.destinations.hosts.iter().map(|at| at.value.clone())),
@@ -104,10 +105,15 @@ fn who(raw: &RawRule, home: &Home<'_>) -> Who {
 type PlacedNetworks = Vec<(IpNet, Place)>;
 
 /// The networks of a rule, and the earliest end of the sets that it names.
-fn networks(raw: &RawRule, around: &Surroundings<'_>, report: &mut Report<'_>) -> (PlacedNetworks, Option<Timestamp>) {
-    let mut found: PlacedNetworks = raw.destinations.cidrs.iter().map(|at| (at.value, at.place)).collect();
+pub(super) fn networks_of(
+    to: &Targets,
+    opens: bool,
+    around: &Surroundings<'_>,
+    report: &mut Report<'_>,
+) -> (PlacedNetworks, Option<Timestamp>) {
+    let mut found: PlacedNetworks = to.cidrs.iter().map(|at| (at.value, at.place)).collect();
     let mut end: Option<Timestamp> = None;
-    for name in &raw.destinations.cidr_sets {
+    for name in &to.cidr_sets {
         let Some(set) = around.sets.get(name.value.as_str()) else {
             let help = match crate::diagnostic::did_you_mean(&name.value, around.sets.keys().copied()) {
                 Some(known) => format!("did you mean `{known}`?"),
@@ -119,7 +125,7 @@ fn networks(raw: &RawRule, around: &Surroundings<'_>, report: &mut Report<'_>) -
         found.extend(set.cidrs.iter().map(|at| (at.value, name.place)));
         end = [end, set.expires].into_iter().flatten().min();
     }
-    if raw.action == Action::Allow {
+    if opens {
         for (network, place) in &found {
             if let Some(block) = address::closed_block(*network) {
                 let message = format!("`{network}` can never be opened: {block}");
@@ -177,11 +183,11 @@ fn check_hosts(raw: &RawRule, report: &mut Report<'_>) {
     }
 }
 
-fn class_names(named: &[At<String>]) -> Box<[Box<str>]> {
+pub(super) fn class_names(named: &[At<String>]) -> Box<[Box<str>]> {
     unique(named.iter().map(|at| at.value.as_str().into()))
 }
 
-fn unique<T: Ord>(items: impl Iterator<Item = T>) -> Box<[T]> {
+pub(super) fn unique<T: Ord>(items: impl Iterator<Item = T>) -> Box<[T]> {
     let mut items: Vec<T> = items.collect();
     items.sort_unstable();
     items.dedup();

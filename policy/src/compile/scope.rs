@@ -14,6 +14,7 @@ use crate::document::bundle::{Reach, Scope};
 use crate::document::rules::{Action, RawRule};
 use crate::expr::{Expr, HostKey};
 use crate::pattern::{HostPattern, IdentityPattern};
+use crate::rule::{Rule, Who};
 
 /// A scope, with its identities ready to be shared by rules.
 pub(super) struct CompiledScope<'p> {
@@ -126,10 +127,42 @@ impl<'p> CompiledScope<'p> {
     }
 
     fn grants_host(&self, host: &HostPattern) -> bool {
-        match &self.scope.destinations {
+        self.scope.grants_host(host)
+    }
+}
+
+impl Scope {
+    fn grants_host(&self, host: &HostPattern) -> bool {
+        match &self.destinations {
             Reach::Any => true,
             Reach::Only((hosts, _)) => hosts.iter().any(|granted| granted.contains(host)),
         }
+    }
+
+    /// Whether an exception stays inside; if not, what lies outside.
+    pub(crate) fn takes(&self, rule: &Rule) -> Result<(), String> {
+        let outside = |what: &dyn std::fmt::Display| Err(format!("`{what}` is outside the fragment's scope"));
+        if let (Reach::Only(granted), Who::Among(selectors)) = (&self.identities, &rule.who) {
+            let ids = selectors.iter().flat_map(|selector| &selector.id);
+            if let Some(id) = ids.into_iter().find(|id| !granted.iter().any(|pattern| pattern.contains(id))) {
+                return outside(id);
+            }
+        }
+        if let Some(host) = rule.hosts.iter().find(|host| !self.grants_host(host)) {
+            return outside(host);
+        }
+        if let Reach::Only((_, cidrs)) = &self.destinations
+            && let Some(network) = rule.networks.iter().find(|network| !cidrs.iter().any(|c| c.contains(*network)))
+        {
+            return outside(network);
+        }
+        if let Reach::Only(granted) = &self.data_classes {
+            let unknown = |class: &&Box<str>| !granted.iter().any(|known| *known.value == ***class);
+            if let Some(class) = rule.at_most.iter().flatten().find(unknown) {
+                return outside(class);
+            }
+        }
+        Ok(())
     }
 }
 

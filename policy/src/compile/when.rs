@@ -18,14 +18,18 @@ const OF_A_REQUEST: [Attribute; 6] = [
 /// Compile it. `None` if the rule has none, or a wrong one.
 pub(super) fn compile(raw: &RawRule, report: &mut Report<'_>) -> Option<Expr> {
     let text = raw.when.as_ref()?;
+    let expr = condition(text, report)?;
+    if asks_of_request(expr.uses()) && !demands_http(&expr) {
+        let help = "add `request.protocol == \"http\" && …`: inside a tunnel the request is never seen";
+        report.error_help(text.place, "this looks at the request of a tunnel", help);
+    }
+    Some(expr)
+}
+
+/// Any condition, its problems placed in the file.
+pub(crate) fn condition(text: &At<String>, report: &mut Report<'_>) -> Option<Expr> {
     match Expr::parse(&text.value) {
-        Ok(expr) => {
-            if asks_of_request(expr.uses()) && !demands_http(&expr) {
-                let help = "add `request.protocol == \"http\" && …`: inside a tunnel the request is never seen";
-                report.error_help(text.place, "this looks at the request of a tunnel", help);
-            }
-            Some(expr)
-        }
+        Ok(expr) => Some(expr),
         Err(problems) => {
             for problem in problems {
                 place(text, problem, report);

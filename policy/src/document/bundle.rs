@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use ipnet::IpNet;
 use jiff::SignedDuration;
 
+use super::overrides::{self, Mode, Terms};
 use super::{egress_point, host, identity_without_captures, network};
 use crate::diagnostic::{At, Report};
 use crate::pattern::{HostPattern, IdentityPattern};
@@ -14,6 +15,8 @@ use crate::source::read::{self, Fields};
 pub(crate) struct Bundle {
     pub(crate) data_classes: Vec<At<String>>,
     pub(crate) lifetimes: Lifetimes,
+    pub(crate) modes: Vec<Mode>,
+    pub(crate) terms: Terms,
     pub(crate) fragments: Vec<Grant>,
 }
 
@@ -23,16 +26,23 @@ pub(crate) struct Lifetimes {
     pub(crate) wildcard: Option<SignedDuration>,
     pub(crate) data_classes: BTreeMap<String, SignedDuration>,
     pub(crate) named: Vec<At<String>>,
+    /// The longest life of an exception, where it is not the default's.
+    pub(crate) exception: Option<SignedDuration>,
+    /// The longest life of a grant, below what the gateway's configuration says.
+    pub(crate) grant: Option<SignedDuration>,
 }
 
 /// One fragment that may exist, and its scope.
 pub(crate) struct Grant {
     pub(crate) id: At<String>,
     pub(crate) owner: Option<String>,
+    /// Operators who approve exceptions in this scope; `None`: those of the bundle.
+    pub(crate) approvers: Option<Vec<At<String>>>,
     pub(crate) scope: Scope,
 }
 
 /// What a fragment may speak about.
+#[derive(Debug)]
 pub(crate) struct Scope {
     pub(crate) identities: Reach<Vec<IdentityPattern>>,
     pub(crate) destinations: Reach<(Vec<HostPattern>, Vec<IpNet>)>,
@@ -40,6 +50,7 @@ pub(crate) struct Scope {
 }
 
 /// The word `any`, or what is listed.
+#[derive(Debug)]
 pub(crate) enum Reach<T> {
     Any,
     Only(T),
@@ -50,13 +61,14 @@ pub(crate) fn read(fields: &mut Fields<'_, '_>, report: &mut Report<'_>) -> Opti
     let data_classes = classes.map(|node| read::list(node, report, data_class)).unwrap_or_default();
     let lifetimes = fields.required("lifetimes", "such as `lifetimes: {default: 365d}`", report);
     let lifetimes = lifetimes.and_then(|node| self::lifetimes(node, report));
-    fields.not_yet("modes", report);
+    let modes = fields.optional("modes").map(|node| overrides::modes(node, report)).unwrap_or_default();
+    let terms = overrides::terms(fields, report);
     if let Some(node) = fields.optional("egress_points") {
         read::list(node, report, egress_point);
     }
     let fragments = fields.required("fragments", "list each team's fragment with its scope", report);
     let fragments = fragments.map(|node| read::list(node, report, grant)).unwrap_or_default();
-    Some(Bundle { data_classes, lifetimes: lifetimes?, fragments })
+    Some(Bundle { data_classes, lifetimes: lifetimes?, modes, terms, fragments })
 }
 
 fn data_class(node: &Node<'_>, report: &mut Report<'_>) -> Option<At<String>> {
@@ -83,10 +95,10 @@ fn lifetimes(node: &Node<'_>, report: &mut Report<'_>) -> Option<Lifetimes> {
             }
         }
     }
-    fields.not_yet("exception", report);
-    fields.not_yet("grant", report);
+    let exception = fields.optional("exception").and_then(|node| read::length(node, report));
+    let grant = fields.optional("grant").and_then(|node| read::length(node, report));
     fields.finish(report);
-    Some(Lifetimes { default: default?, wildcard, data_classes, named })
+    Some(Lifetimes { default: default?, wildcard, data_classes, named, exception, grant })
 }
 
 fn grant(node: &Node<'_>, report: &mut Report<'_>) -> Option<Grant> {
@@ -95,8 +107,9 @@ fn grant(node: &Node<'_>, report: &mut Report<'_>) -> Option<Grant> {
     let owner = fields.optional("owner").and_then(|node| read::text(node, report)).map(|at| at.value);
     let scope = fields.required("scope", "say what the fragment may speak about", report);
     let scope = scope.and_then(|node| self::scope(node, report));
+    let approvers = fields.optional("approvers").map(|node| overrides::approvers(node, report));
     fields.finish(report);
-    Some(Grant { id: id?, owner, scope: scope? })
+    Some(Grant { id: id?, owner, approvers, scope: scope? })
 }
 
 fn scope(node: &Node<'_>, report: &mut Report<'_>) -> Option<Scope> {

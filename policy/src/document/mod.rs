@@ -2,6 +2,8 @@
 
 pub(crate) mod bundle;
 pub(crate) mod catalogue;
+pub(crate) mod exceptions;
+pub(crate) mod overrides;
 pub(crate) mod rules;
 pub(crate) mod workloads;
 
@@ -25,6 +27,7 @@ pub(crate) enum Body {
     Destinations(catalogue::Destinations),
     Guardrails(Vec<rules::RawRule>),
     Fragment(Vec<rules::RawRule>),
+    Exceptions(Vec<exceptions::RawException>),
 }
 
 const VERSION: &str = "gatepass/v1";
@@ -42,7 +45,7 @@ pub(crate) fn read(node: &Node<'_>, report: &mut Report<'_>) -> Option<Document>
         return None;
     }
     let kind = kind.and_then(|node| read::text(node, report))?;
-    if matches!(kind.value.as_str(), "Exceptions" | "Tests") {
+    if kind.value == "Tests" {
         report.not_yet(kind.place, &kind.value);
         return None;
     }
@@ -57,6 +60,7 @@ pub(crate) fn read(node: &Node<'_>, report: &mut Report<'_>) -> Option<Document>
         "Destinations" => Some(Body::Destinations(catalogue::read(&mut fields, report))),
         "Guardrails" => Some(Body::Guardrails(rules::read(&mut fields, rules::Book::Guardrails, report))),
         "Fragment" => Some(Body::Fragment(rules::read(&mut fields, rules::Book::Fragment, report))),
+        "Exceptions" => Some(Body::Exceptions(exceptions::read(&mut fields, report))),
         other => {
             let help = match did_you_mean(other, KINDS) {
                 Some(name) => format!("did you mean `{name}`?"),
@@ -99,22 +103,25 @@ pub(crate) fn identity_without_captures(node: &Node<'_>, report: &mut Report<'_>
 
 /// A network in CIDR form, written with its first address.
 pub(crate) fn network(node: &Node<'_>, report: &mut Report<'_>) -> Option<At<IpNet>> {
-    parsed(node, report, |text| {
-        let help = || "write a network such as `10.20.0.0/16` or `2001:db8::/32`".to_owned();
-        let network: IpNet = text.parse().map_err(|_| (format!("`{text}` is not a network"), help()))?;
-        let mapped = match network {
-            IpNet::V4(_) => false,
-            IpNet::V6(v6) => v6.network().to_ipv4_mapped().is_some(),
-        };
-        if mapped {
-            return Err((format!("`{text}` is IPv4 in another form"), "write it as an IPv4 network".to_owned()));
-        }
-        if network != network.trunc() {
-            let message = format!("`{text}` has bits set beyond its prefix");
-            return Err((message, format!("write `{}`", network.trunc())));
-        }
-        Ok(network)
-    })
+    parsed(node, report, parse_network)
+}
+
+/// Parse a network; on failure what is wrong, and how to mend it.
+pub(crate) fn parse_network(text: &str) -> Result<IpNet, (String, String)> {
+    let help = || "write a network such as `10.20.0.0/16` or `2001:db8::/32`".to_owned();
+    let network: IpNet = text.parse().map_err(|_| (format!("`{text}` is not a network"), help()))?;
+    let mapped = match network {
+        IpNet::V4(_) => false,
+        IpNet::V6(v6) => v6.network().to_ipv4_mapped().is_some(),
+    };
+    if mapped {
+        return Err((format!("`{text}` is IPv4 in another form"), "write it as an IPv4 network".to_owned()));
+    }
+    if network != network.trunc() {
+        let message = format!("`{text}` has bits set beyond its prefix");
+        return Err((message, format!("write `{}`", network.trunc())));
+    }
+    Ok(network)
 }
 
 fn parsed<T>(

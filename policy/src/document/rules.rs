@@ -7,6 +7,7 @@ use super::{egress_point, host, identity_without_captures, network};
 use crate::decision::Keeping;
 use crate::diagnostic::{At, Place, Report};
 use crate::pattern::{HostPattern, IdentityPattern};
+use crate::rule::Lifts;
 use crate::source::Node;
 use crate::source::read::{self, Fields};
 
@@ -42,6 +43,7 @@ pub(crate) struct RawRule {
     pub(crate) action: Action,
     pub(crate) enforcement: Enforcement,
     pub(crate) trust: Trust,
+    pub(crate) lifts: Lifts,
     pub(crate) purpose: String,
     pub(crate) owner: Option<String>,
     pub(crate) ticket: Option<String>,
@@ -118,7 +120,7 @@ fn rule(node: &Node<'_>, book: Book, report: &mut Report<'_>) -> Option<RawRule>
     let when = fields.optional("when").and_then(|node| read::text(node, report));
     let keeping = fields.optional("evidence").map(|node| keeping(node, report));
     let _ = fields.optional("egress_point").and_then(|node| egress_point(node, report));
-    lifted_by(&mut fields, book, report);
+    let lifts = lifted_by(&mut fields, book, report);
     not_yet(&mut fields, report);
     let named = Named {
         identities: fields.says("identities") || fields.says("anyone"),
@@ -136,6 +138,7 @@ fn rule(node: &Node<'_>, book: Book, report: &mut Report<'_>) -> Option<RawRule>
         action: action?,
         enforcement: enforcement.unwrap_or(Enforcement::Enforce),
         trust,
+        lifts,
         purpose: purpose.map(|at| at.value).unwrap_or_default(),
         owner,
         ticket,
@@ -233,24 +236,30 @@ fn choice<T: Copy, const N: usize>(
     found
 }
 
-/// Checked only: neither exceptions nor grants exist yet, so nothing lifts a guardrail, whatever it would allow to.
-fn lifted_by(fields: &mut Fields<'_, '_>, book: Book, report: &mut Report<'_>) {
+/// What lifts a guardrail: nothing, unless it is listed.
+fn lifted_by(fields: &mut Fields<'_, '_>, book: Book, report: &mut Report<'_>) -> Lifts {
+    let mut lifts = Lifts::NONE;
     if book == Book::Fragment {
-        return;
+        return lifts;
     }
-    let Some(node) = fields.optional("lifted_by") else { return };
+    let Some(node) = fields.optional("lifted_by") else { return lifts };
     let crate::source::Value::List(items) = &node.value else {
         report.error_help(node.place, "a list is wanted here", "`[]`, or any of `exception` and `grant`");
-        return;
+        return lifts;
     };
     for item in items {
-        if !read::is_word(item, "exception") && !read::is_word(item, "grant") {
+        if read::is_word(item, "exception") {
+            lifts.exception = true;
+        } else if read::is_word(item, "grant") {
+            lifts.grant = true;
+        } else {
             report.error_help(item.place, "nothing else lifts a guardrail", "`exception` or `grant`");
         }
     }
+    lifts
 }
 
-fn selector(node: &Node<'_>, report: &mut Report<'_>) -> Option<RawSelector> {
+pub(crate) fn selector(node: &Node<'_>, report: &mut Report<'_>) -> Option<RawSelector> {
     let mut fields = Fields::of(node, "an entry of `identities`", report)?;
     let place = fields.place();
     let before = report.error_count();
@@ -304,7 +313,7 @@ pub(crate) fn labels(node: &Node<'_>, report: &mut Report<'_>) -> Vec<(Box<str>,
     labels
 }
 
-fn targets(node: &Node<'_>, report: &mut Report<'_>) -> Targets {
+pub(crate) fn targets(node: &Node<'_>, report: &mut Report<'_>) -> Targets {
     let Some(mut fields) = Fields::of(node, "`destinations`", report) else { return Targets::default() };
     let places = ["hosts", "cidrs", "cidr_sets"].iter().any(|key| fields.says(key));
     let written = Written { places, ports: fields.says("ports") };
@@ -320,7 +329,7 @@ fn targets(node: &Node<'_>, report: &mut Report<'_>) -> Targets {
 
 type ClassLists = (Option<Vec<At<String>>>, Option<Vec<At<String>>>);
 
-fn data_classes(node: &Node<'_>, report: &mut Report<'_>) -> ClassLists {
+pub(crate) fn data_classes(node: &Node<'_>, report: &mut Report<'_>) -> ClassLists {
     if matches!(node.value, crate::source::Value::List(_)) {
         let help = "`{at_most: […]}`: its classes are among these; `{any_of: […]}`: it carries one of these";
         report.error_help(node.place, "a bare list of data classes can be read two ways", help);

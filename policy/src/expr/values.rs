@@ -226,6 +226,7 @@ impl<'a> Scope<'a> {
             A::DataClassesFrom => Value::Text(self.classes().1),
             A::RequestProtocol => Value::Text(facts.protocol.as_str()),
             A::Now => Value::Time(facts.now),
+            A::Mode => Value::Text(&facts.mode),
             A::RequestMethod => Value::Text(&self.request(attribute)?.method),
             A::RequestPath => Value::Text(&self.request(attribute)?.path),
             A::RequestQuery => Value::Text(&self.request(attribute)?.query),
@@ -241,8 +242,7 @@ impl<'a> Scope<'a> {
             A::TlsAlpn => Value::Texts(Texts::Owned(self.hello(attribute)?.map_or(&[], |hello| &*hello.alpn))),
             A::TlsVersions => Value::Texts(Texts::Owned(self.hello(attribute)?.map_or(&[], |hello| &*hello.versions))),
             A::TlsEch => Value::Bool(self.hello(attribute)?.is_some_and(|hello| hello.ech)),
-            A::Mode
-            | A::TlsJa4
+            A::TlsJa4
             | A::UpstreamVerified
             | A::UpstreamDnsSans
             | A::UpstreamIssuer

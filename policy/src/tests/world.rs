@@ -150,6 +150,7 @@ pub(super) fn asks_as(set: &PolicySet, id: &str, to: &str) -> Facts {
     let identity = Identity::named(id);
     Facts {
         now: at(NOW),
+        mode: "normal".into(),
         source: Some("192.0.2.9:40000".parse().unwrap()),
         listener: Some("test".into()),
         subject: set.subject(&identity, None).unwrap(),

@@ -42,6 +42,11 @@ pub mod api;
 
 mod routes;
 
+mod overrides;
+pub use overrides::exception_of;
+
+pub mod live;
+
 mod reply;
 
 mod problem;
@@ -56,6 +61,10 @@ pub struct State {
     pub policy: Box<dyn Fn() -> PolicyView + Send + Sync>,
     /// The live tunnels, as JSON objects.
     pub tunnels: Box<dyn Fn() -> Vec<serde_json::Value> + Send + Sync>,
+    /// What a candidate bundle or mode would do to them.
+    pub preview: live::Preview,
+    /// Cut one of them, by this operator's word; whether it was open.
+    pub cut: Box<dyn Fn(uuid::Uuid, &str) -> bool + Send + Sync>,
     /// Sets the gauges that only grow old, such as the age of the policy; called before every `/metrics`.
     pub refresh: Box<dyn Fn() + Send + Sync>,
     /// For `/metrics`.
@@ -74,8 +83,21 @@ pub struct State {
     pub totp: totp::Totp,
     /// Records a call. One that changes something is recorded twice: before, and once it is answered.
     pub record: Record,
+    /// Grants, exceptions, the mode and open tunnels, where there are any to ask about.
+    pub overriding: Option<Overriding>,
     /// The wall clock, which ends operators' credentials.
     pub now: Box<dyn Fn() -> jiff::Timestamp + Send + Sync>,
+}
+
+/// An answer that takes its time.
+pub type Waited = std::pin::Pin<Box<dyn Future<Output = Result<serde_json::Value, Problem>> + Send>>;
+
+/// What changes something on an operator's word.
+pub struct Overriding {
+    /// Grants, exceptions and the mode.
+    pub state: Arc<crate::state::State>,
+    /// What other overrides would cut and refuse.
+    pub rehearse: Box<dyn Fn(crate::policy_store::Over) -> Waited + Send + Sync>,
 }
 
 /// Whether the gateway is ready, and what is noteworthy either way.

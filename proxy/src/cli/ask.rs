@@ -17,8 +17,8 @@ use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 
-/// An answer longer than this is not one of ours.
-const BODY_MAX: usize = 1024 * 1024;
+/// An answer longer than this is not one of ours: a preview may name every tunnel there is.
+const BODY_MAX: usize = 64 * 1024 * 1024;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Whom to ask.

@@ -123,6 +123,7 @@ fn facts(arguments: &Arguments, set: &PolicySet, now: Timestamp) -> Result<Facts
     let protocol = if arguments.method.is_some() { Protocol::Http } else { Protocol::Connect };
     Ok(Facts {
         now,
+        mode: std::sync::Arc::from("normal"),
         source: None,
         listener: None,
         identity,

@@ -22,6 +22,8 @@ mod operators;
 
 mod login;
 
+mod tunnels;
+
 mod answers;
 
 mod evidence;
@@ -59,6 +61,9 @@ enum Command {
     Explain(explain::Arguments),
     /// Ask a running gateway why the caller was denied.
     Why(why::Arguments),
+    /// What is open now: see it, see what another bundle would cut, cut it.
+    #[command(subcommand)]
+    Tunnels(tunnels::Command),
     /// The records: follow them, ask them, take them along.
     #[command(subcommand)]
     Evidence(evidence::Command),
@@ -88,6 +93,7 @@ pub fn run() -> ExitCode {
         Some(Command::Check(arguments)) => check::run(&arguments),
         Some(Command::Explain(arguments)) => explain::run(&arguments),
         Some(Command::Why(arguments)) => why::run(&arguments),
+        Some(Command::Tunnels(command)) => tunnels::run(&command),
         Some(Command::Evidence(command)) => evidence::run(&command),
         Some(Command::Login(arguments)) => login::run(&arguments),
         Some(Command::Operators(command)) => operators::run(&command),

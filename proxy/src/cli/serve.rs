@@ -63,7 +63,7 @@ fn print_limits() -> Exit {
 }
 
 async fn serve(arguments: &Arguments) -> Exit {
-    let clock = Clock::System;
+    let clock = Clock::system();
     let now = clock.now();
     let (config, embedded) = match &arguments.config {
         Some(path) => match gatepass_config::load(path, now) {

@@ -54,6 +54,7 @@ async fn silent(ip: &str) -> Silent {
 fn facts(answers: &[&str], port: u16, development_loopback: bool) -> Facts {
     Facts {
         now: "2030-01-01T00:00:00Z".parse().unwrap(),
+        mode: "normal".into(),
         source: None,
         listener: None,
         identity: Identity::anonymous(),

@@ -6,6 +6,7 @@ use gatepass_policy::decision::{Decision, Effect, FailedClause, Nearest, Reason,
 use gatepass_policy::facts::{Facts, Resolved, Tls};
 use gatepass_policy::host::Authority;
 use gatepass_policy::identity::Identity;
+use gatepass_policy::overrides::NORMAL;
 use gatepass_policy::schema::Stage;
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -18,7 +19,7 @@ use super::spelling;
 use super::text::{
     IDENTITY_MAX, LIST_MAX, NEAREST_BYTES, NEAREST_MAX, PATH_MAX, REASON_MAX, Text, clean, malformed_target,
 };
-use super::words::{ClassesFrom, FloorMark, Mode, Outcome};
+use super::words::{ClassesFrom, FloorMark, Outcome};
 
 impl DecisionRecord {
     /// The policy's own verdict, carried or refused. `nearest` belongs to a denial.
@@ -100,6 +101,13 @@ impl DecisionRecord {
         clauses.filter(|failed| failed.clause.contains("path")).for_each(|failed| failed.seen = not_recorded());
     }
 
+    /// With the moment by the wall clock: a decision asks the one that never goes back.
+    #[must_use]
+    pub fn with_time(mut self, wall: Timestamp) -> DecisionRecord {
+        self.time = wall;
+        self
+    }
+
     /// With the span of the request.
     #[must_use]
     pub fn with_trace(mut self, trace: Option<Trace>) -> DecisionRecord {
@@ -127,10 +135,12 @@ fn bare(now: Timestamp, effect: Effect, outcome: Outcome, stage: Stage, reason: 
         floor: None,
         effect,
         outcome,
-        mode: Mode::Normal,
+        mode: Text::name(NORMAL),
         stage,
         reason,
         rule: None,
+        grant: None,
+        exception: None,
         nearest: Vec::new(),
         shadow: Vec::new(),
         identity: None,
@@ -162,6 +172,7 @@ fn of_facts(
         destination.addresses = resolved.answers.iter().take(LIST_MAX).copied().collect();
     }
     DecisionRecord {
+        mode: Text::plain(&facts.mode),
         floor: facts.floor.development_loopback.then_some(FloorMark::Development),
         identity: Some(who(facts)),
         data_classes: Some(facts.subject.registered.clone()),
@@ -181,6 +192,14 @@ fn of_facts(
 /// What a decision knows beyond effect, stage and reason.
 fn lay_over(record: &mut DecisionRecord, facts: &Facts, decision: &Decision) {
     record.rule = decision.rule.clone().map(Rule);
+    let path = decision.rule.as_deref().map(|rule| &*rule.path);
+    match decision.reason {
+        Reason::Grant => record.grant = path.and_then(|path| path.strip_prefix("grant/")).map(Text::name),
+        Reason::Permitted => {
+            record.exception = path.map(|path| Text::name(path.strip_prefix("exception/").unwrap_or(path)));
+        }
+        _ => {}
+    }
     record.shadow = decision
         .shadow
         .iter()

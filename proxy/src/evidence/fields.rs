@@ -100,7 +100,7 @@ macro_rules! fields {
 
 fields! {
     "schema" => Attribute("gatepass.schema"), "The version of the record's form.";
-    "kind" => EventName, "`decision`, `close`, `policy`, `checkpoint` or `gap`.";
+    "kind" => EventName, "`decision`, `close`, `policy`, `grant`, `exception`, `mode`, `admin`, `checkpoint` or `gap`.";
     "id" => Attribute("gatepass.decision.id"), "UUIDv7, the same on a decision and its close.";
     "sequence" => Attribute("gatepass.evidence.sequence"), "Per gateway, without holes.";
     "time" => Time, "The moment, UTC, at most microseconds.";
@@ -116,6 +116,14 @@ fields! {
     "rule.owner" => Attribute("gatepass.rule.owner"), "Who answers for the rule.";
     "rule.purpose" => Attribute("gatepass.rule.purpose"), "Why the rule exists.";
     "rule.expires" => Attribute("gatepass.rule.expires"), "The end of the rule.";
+    "grant" => Attribute("gatepass.grant.id"), "The break-glass grant that allowed it, or that this is about.";
+    "exception" => Attribute("gatepass.exception.id"), "The exception that allowed it, or that this is about.";
+    "action" => Attribute("gatepass.action"), "What was done, on records of grants, exceptions, modes and calls of the admin listener.";
+    "drill" => Attribute("gatepass.drill"), "True on an exercise.";
+    "operator.name" => Attribute("gatepass.operator.name"), "The operator who did it.";
+    "operator.person" => Attribute("gatepass.operator.person"), "The person behind the operator.";
+    "operator.by" => Attribute("gatepass.operator.by"), "How the operator was established: `certificate`, `token` or `oidc`.";
+    "details" => Attribute("gatepass.details"), "The terms of what was done.";
     "nearest" => Attribute("gatepass.nearest"), "The allows that came nearest, and what stood in the way.";
     "shadow" => Attribute("gatepass.shadow"), "What rules in shadow would have said.";
     "identity.id" => Attribute("user.id"), "Who asked.";

@@ -32,6 +32,8 @@ mod compose;
 
 mod reservation;
 
+mod act;
+
 mod room;
 
 mod first_seen;
@@ -64,6 +66,7 @@ pub mod questions;
 
 pub mod verify;
 
+pub use act::{Act, By, Detail, Details};
 pub use queue::{Durability, Unavailable};
 pub use record::{CloseRecord, DecisionRecord, PolicyRecord};
 pub use reservation::{Admission, Close, Counters, Reservation};

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, Semaphore};
 
+use super::act::ActRecord;
 use super::encode::Encoded;
 use super::first_seen::Pair;
 use super::record::{CheckpointRecord, CloseRecord, DecisionRecord, GapRecord, PolicyRecord};
@@ -58,6 +59,7 @@ pub(super) enum Item {
     Policy(Box<PolicyRecord>),
     Checkpoint(Box<CheckpointRecord>),
     Gap(Box<GapRecord>),
+    Act(Box<ActRecord>),
 }
 
 impl Item {
@@ -65,7 +67,7 @@ impl Item {
     pub fn label(&self) -> Option<&str> {
         match self {
             Item::Close(_, label) => label.as_deref(),
-            Item::Decision(_) | Item::Policy(_) | Item::Checkpoint(_) | Item::Gap(_) => None,
+            Item::Decision(_) | Item::Policy(_) | Item::Checkpoint(_) | Item::Gap(_) | Item::Act(_) => None,
         }
     }
 
@@ -78,6 +80,7 @@ impl Item {
             Item::Policy(record) => serde_json::to_value(record),
             Item::Checkpoint(record) => serde_json::to_value(record),
             Item::Gap(record) => serde_json::to_value(record),
+            Item::Act(record) => serde_json::to_value(record),
         }
         .unwrap_or_default()
     }
@@ -90,6 +93,7 @@ impl Item {
             Item::Policy(record) => record.sequence = sequence,
             Item::Checkpoint(record) => record.sequence = sequence,
             Item::Gap(record) => record.sequence = sequence,
+            Item::Act(record) => record.sequence = sequence,
         }
     }
 }

@@ -16,7 +16,7 @@ use super::parts::{
 };
 use super::spelling;
 use super::text::Text;
-use super::words::{ClassesFrom, Ending, FloorMark, GapCause, Mode, Outcome, PolicyResult};
+use super::words::{ClassesFrom, Ending, FloorMark, GapCause, Outcome, PolicyResult};
 
 /// The version of the records' form.
 pub const SCHEMA: u8 = 1;
@@ -49,7 +49,7 @@ pub struct DecisionRecord {
     /// What happened.
     pub outcome: Outcome,
     /// The containment mode.
-    pub mode: Mode,
+    pub mode: Text,
     /// The latest stage whose facts were known.
     #[serde(serialize_with = "spelling::stage")]
     pub stage: Stage,
@@ -58,6 +58,12 @@ pub struct DecisionRecord {
     /// The rule that decided.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rule: Option<Rule>,
+    /// The break-glass grant that allowed it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grant: Option<Text>,
+    /// The exception that allowed it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exception: Option<Text>,
     /// The allows that came nearest.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub nearest: Vec<Near>,

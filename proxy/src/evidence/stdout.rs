@@ -143,6 +143,7 @@ fn render(item: &Item, format: Format, into: &mut Vec<u8>) {
                 Item::Policy(record) => serde_json::to_writer(&mut *into, record),
                 Item::Checkpoint(record) => serde_json::to_writer(&mut *into, record),
                 Item::Gap(record) => serde_json::to_writer(&mut *into, record),
+                Item::Act(record) => serde_json::to_writer(&mut *into, record),
             };
             into.push(b'\n');
         }

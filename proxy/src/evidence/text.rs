@@ -39,6 +39,11 @@ impl Text {
         Text::new(raw, NAME_MAX)
     }
 
+    /// A word of a bundle whose characters were checked when it was loaded: taken as it is, without a copy.
+    pub(super) fn plain(word: &Arc<str>) -> Text {
+        Text(Arc::clone(word))
+    }
+
     /// Whether there is no text.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

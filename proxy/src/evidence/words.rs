@@ -33,9 +33,12 @@ words! {
         Refused "refused" "It was refused.";
         Failed "failed" "It was permitted, but the name could not be resolved or the destination not be reached.";
     }
-    /// The containment mode.
-    Mode {
-        Normal "normal" "Nothing is contained.";
+    /// What people do.
+    ActKind {
+        Grant "grant" "Break-glass.";
+        Exception "exception" "An exception on its way, or at its end.";
+        Mode "mode" "The containment mode.";
+        Admin "admin" "A call of the admin listener.";
     }
     /// Marks records of a gateway whose address floor is not the one for production.
     FloorMark {
@@ -67,8 +70,8 @@ words! {
         ClientClosed "client_closed" "The client closed first.";
         UpstreamClosed "upstream_closed" "The destination closed first.";
         Idle "idle" "No byte flowed for too long.";
-        Expired "expired" "The rule that allowed it expired.";
-        PolicyChanged "policy_changed" "A new policy does not allow it.";
+        Expired "expired" "The rule or exception that allowed it, or the client's credential, ended.";
+        PolicyChanged "policy_changed" "The policy or the client's credential changed and no longer allows it, or an operator cut it.";
         GrantEnded "grant_ended" "The break-glass grant that allowed it ended.";
         ModeChanged "mode_changed" "The containment mode does not allow it.";
         MaxDuration "max_duration" "It reached the longest duration.";

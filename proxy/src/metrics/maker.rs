@@ -11,7 +11,7 @@ use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, Promet
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::Meter;
 
-use super::table::{BOUNDS, Kind, METRICS, Metric};
+use super::table::{Kind, METRICS, Metric, bounds};
 
 /// The labels of a series.
 type Labels<'a> = &'a [(&'static str, &'static str)];
@@ -42,7 +42,7 @@ impl Maker {
     pub fn new(meter: Option<Meter>) -> Result<Maker, BuildError> {
         let mut builder = PrometheusBuilder::new().with_recommended_naming(true);
         for metric in METRICS.iter().filter(|metric| metric.kind == Kind::Histogram) {
-            builder = builder.set_buckets_for_metric(Matcher::Full(metric.name.into()), BOUNDS)?;
+            builder = builder.set_buckets_for_metric(Matcher::Full(metric.name.into()), bounds(metric))?;
         }
         let exported = meter.map(|meter| Exported { meter, series: Vec::new() });
         let maker = Maker { prometheus: builder.build_recorder(), exported };
@@ -81,7 +81,7 @@ impl Maker {
         let histogram = self.prometheus.register_histogram(&key(metric, &[]), &METADATA);
         let Some(Exported { meter, .. }) = &self.exported else { return histogram };
         let instrument = meter.f64_histogram(metric.name).with_unit(ucum(metric.unit)).with_description(metric.help);
-        let instrument = instrument.with_boundaries(BOUNDS.to_vec()).build();
+        let instrument = instrument.with_boundaries(bounds(&metric).to_vec()).build();
         Histogram::from_arc(Arc::new(Both(histogram, instrument)))
     }
 

@@ -18,7 +18,7 @@ use table::*;
 pub use table::{EXPIRING_WITHIN, Kind, METRICS, Metric};
 
 use crate::evidence::DecisionRecord;
-use crate::evidence::words::{Mode, Outcome, PolicyResult, SinkName};
+use crate::evidence::words::{Ending, Outcome, PolicyResult, SinkName};
 
 /// How often [`Metrics::keep`] folds new observations in: at 100,000 a second, 4 MB wait at most.
 const UPKEEP: Duration = Duration::from_secs(5);
@@ -26,7 +26,8 @@ const UPKEEP: Duration = Duration::from_secs(5);
 /// The handles.
 pub struct Metrics {
     prometheus: PrometheusHandle,
-    decisions: Vec<(Outcome, Vec<Counter>)>,
+    /// By mode, outcome and reason, in the orders of their lists.
+    decisions: Vec<Counter>,
     /// Time spent deciding.
     pub decision_duration: Histogram,
     /// Bytes from clients to destinations.
@@ -35,6 +36,9 @@ pub struct Metrics {
     pub received: Counter,
     /// Open tunnels.
     pub tunnels: Gauge,
+    tunnels_cut: Vec<(Ending, Counter)>,
+    /// Time spent deciding again on everything that is open.
+    pub redecide_duration: Histogram,
     /// Client connections.
     pub connections: Gauge,
     /// Time until a name was resolved.
@@ -64,9 +68,26 @@ pub struct Metrics {
     pub policy_age: Gauge,
     policy_activated: Counter,
     policy_rejected: Counter,
+    /// Break-glass grants in force.
+    pub grants_active: Gauge,
+    /// Break-glass grants that nobody has reviewed.
+    pub grants_unreviewed: Gauge,
+    /// Exceptions in force.
+    pub exceptions_active: Gauge,
+    /// Exceptions that wait.
+    pub exceptions_pending: Gauge,
+    /// From the request of an exception to its decision.
+    pub exception_decision: Histogram,
+    /// Time since the store was heard of.
+    pub state_staleness: Gauge,
+    /// Announcements that were not taken.
+    pub webhook_failures: Counter,
     /// In the order of [`EXPIRING_WITHIN`].
     pub rules_expiring: Vec<Gauge>,
 }
+
+/// The endings of what was cut because it was no longer allowed.
+const CUTS: [Ending; 4] = [Ending::Expired, Ending::PolicyChanged, Ending::GrantEnded, Ending::ModeChanged];
 
 /// The handles of one sink.
 #[derive(Clone)]
@@ -96,6 +117,11 @@ impl Metrics {
             transmitted: make.counter(IO, &[("direction", "transmit")]),
             received: make.counter(IO, &[("direction", "receive")]),
             tunnels: make.gauge(TUNNELS, &[]),
+            tunnels_cut: CUTS
+                .iter()
+                .map(|ending| (*ending, make.counter(TUNNELS_CUT, &[("ending", ending.as_str())])))
+                .collect(),
+            redecide_duration: make.histogram(REDECIDE_DURATION),
             connections: make.gauge(CONNECTIONS, &[]),
             dns_duration: make.histogram(DNS_DURATION),
             dial_duration: make.histogram(DIAL_DURATION),
@@ -118,6 +144,13 @@ impl Metrics {
             policy_age: make.gauge(POLICY_AGE, &[]),
             policy_activated: reload(&mut make, PolicyResult::Activated),
             policy_rejected: reload(&mut make, PolicyResult::Rejected),
+            grants_active: make.gauge(GRANTS_ACTIVE, &[]),
+            grants_unreviewed: make.gauge(GRANTS_UNREVIEWED, &[]),
+            exceptions_active: make.gauge(EXCEPTIONS_ACTIVE, &[]),
+            exceptions_pending: make.gauge(EXCEPTIONS_PENDING, &[]),
+            exception_decision: make.histogram(EXCEPTION_DECISION),
+            state_staleness: make.gauge(STATE_STALENESS, &[]),
+            webhook_failures: make.counter(WEBHOOK_FAILURES, &[]),
             rules_expiring: EXPIRING_WITHIN
                 .iter()
                 .map(|(within, _)| make.gauge(RULES_EXPIRING, &[("within", within)]))
@@ -136,9 +169,9 @@ impl Metrics {
 
     /// Count a final decision, and what its parts took.
     pub(crate) fn decided(&self, record: &DecisionRecord) {
-        let of_outcome = self.decisions.iter().find(|(outcome, _)| *outcome == record.outcome);
-        // The counters stand in the order of `Reason::ALL`, which is the order of the enum.
-        if let Some(counter) = of_outcome.and_then(|(_, reasons)| reasons.get(record.reason.code as usize)) {
+        let mode = MODES.iter().position(|mode| *mode == record.mode.as_str()).unwrap_or(MODES.len() - 1);
+        let place = (mode * Outcome::ALL.len() + record.outcome as usize) * Reason::ALL.len();
+        if let Some(counter) = self.decisions.get(place + record.reason.code as usize) {
             counter.increment(1);
         }
         let timings = [
@@ -169,6 +202,13 @@ impl Metrics {
         self.spool_oldest.set(oldest.as_secs_f64());
     }
 
+    /// Count what was cut.
+    pub fn cut(&self, ending: Ending) {
+        if let Some((_, counter)) = self.tunnels_cut.iter().find(|(cut, _)| *cut == ending) {
+            counter.increment(1);
+        }
+    }
+
     /// Count what became of a policy.
     pub fn policy(&self, result: PolicyResult) {
         match result {
@@ -192,16 +232,18 @@ impl Metrics {
     }
 }
 
-fn decisions(make: &mut Maker) -> Vec<(Outcome, Vec<Counter>)> {
-    let of_outcome = |outcome: &Outcome| {
-        let of_reason = |reason: &Reason| {
-            // The only mode there is.
-            let mode = ("mode", Mode::Normal.as_str());
-            make.counter(DECISIONS, &[("outcome", outcome.as_str()), ("reason", reason.code()), mode])
-        };
-        (*outcome, Reason::ALL.iter().map(of_reason).collect())
-    };
-    Outcome::ALL.iter().map(of_outcome).collect()
+/// In the order in which they are looked up: the enums stand in the order of their lists.
+fn decisions(make: &mut Maker) -> Vec<Counter> {
+    let mut counters = Vec::new();
+    for mode in MODES {
+        for outcome in Outcome::ALL {
+            for reason in Reason::ALL {
+                let labels = [("outcome", outcome.as_str()), ("reason", reason.code()), ("mode", *mode)];
+                counters.push(make.counter(DECISIONS, &labels));
+            }
+        }
+    }
+    counters
 }
 
 fn sink(make: &mut Maker, name: SinkName) -> SinkMetrics {

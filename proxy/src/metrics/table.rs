@@ -46,6 +46,8 @@ catalogue! {
     DECISION_DURATION "gatepass.decision.duration" Histogram Seconds [] "Time spent deciding, all stages of a decision together.";
     IO "gatepass.io" Counter Bytes ["direction"] "Bytes carried, client to destination (transmit) and back (receive).";
     TUNNELS "gatepass.tunnels.active" Gauge Count [] "Open tunnels.";
+    TUNNELS_CUT "gatepass.tunnels.cut" Counter Count ["ending"] "Tunnels and exchanges that were cut because they were no longer allowed.";
+    REDECIDE_DURATION "gatepass.tunnels.redecide.duration" Histogram Seconds [] "Time spent deciding again on everything that is open.";
     CONNECTIONS "gatepass.connections.active" Gauge Count [] "Client connections.";
     DNS_DURATION "gatepass.dns.lookup.duration" Histogram Seconds [] "Time until a name was resolved.";
     DIAL_DURATION "gatepass.dial.duration" Histogram Seconds [] "Time until a destination was connected.";
@@ -68,12 +70,31 @@ catalogue! {
     EVIDENCE_LOST "gatepass.evidence.lost" Counter Count [] "Records that came after the writer had ended.";
     POLICY_AGE "gatepass.policy.age" Gauge Seconds [] "Time since the policy was activated.";
     POLICY_RELOAD "gatepass.policy.reload" Counter Count ["result"] "Policies activated, and reloads rejected.";
+    GRANTS_ACTIVE "gatepass.grants.active" Gauge Count [] "Break-glass grants in force, exercises included: anything but 0 is somebody's business.";
+    GRANTS_UNREVIEWED "gatepass.grants.unreviewed" Gauge Count [] "Break-glass grants that have ended and that nobody has reviewed.";
+    EXCEPTIONS_ACTIVE "gatepass.exceptions.active" Gauge Count [] "Exceptions of the store in force.";
+    EXCEPTIONS_PENDING "gatepass.exceptions.pending" Gauge Count [] "Exceptions that wait for an approver.";
+    EXCEPTION_DECISION "gatepass.exceptions.decision.duration" Histogram Seconds [] "Time from the request of an exception to its approval or denial.";
+    STATE_STALENESS "gatepass.state.staleness" Gauge Seconds [] "Time since the store of grants, exceptions and the mode was heard of last; 0 while it is.";
+    WEBHOOK_FAILURES "gatepass.webhook.failures" Counter Count [] "Announcements that a webhook did not take, each try.";
     RULES_EXPIRING "gatepass.rules.expiring" Gauge Count ["within"] "Rules that expire soon.";
 }
 
 /// Bounds of the histograms in seconds: from a decision of a microsecond to a time-out of a minute.
-pub(super) const BOUNDS: &[f64] =
+const BOUNDS: &[f64] =
     &[1e-6, 5e-6, 25e-6, 1e-4, 5e-4, 1e-3, 5e-3, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
+
+/// Bounds of what people take their time for: from a minute to a week.
+const PATIENT: &[f64] =
+    &[60.0, 300.0, 900.0, 1800.0, 3600.0, 7200.0, 14_400.0, 28_800.0, 86_400.0, 259_200.0, 604_800.0];
+
+/// The bounds of a histogram.
+pub(super) fn bounds(metric: &Metric) -> &'static [f64] {
+    if metric.name == EXCEPTION_DECISION.name { PATIENT } else { BOUNDS }
+}
+
+/// What `mode` can be as a label: the usual names, and one for all others, which a bundle may have any number of.
+pub(super) const MODES: &[&str] = &["normal", "restricted", "lockdown", "other"];
 
 /// Spans in which `gatepass.rules.expiring` counts, label first.
 pub const EXPIRING_WITHIN: &[(&str, Duration)] = &[

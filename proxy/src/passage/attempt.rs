@@ -13,7 +13,8 @@ use super::early::unrecorded;
 use super::{Connected, Intent, NameFault, Refused, reason_of_resolve};
 use crate::evidence::parts::Timings;
 use crate::evidence::{Admission, DecisionRecord, Durability, Reservation};
-use crate::peer::Peer;
+use crate::live::{Grounds, Listed, Sources};
+use crate::peer::{Checked, Peer};
 use crate::policy_store::Snapshot;
 use crate::refusal::Refusal;
 use crate::reserved;
@@ -31,6 +32,8 @@ pub(super) struct Attempt<'a> {
     pub(super) reservation: Reservation,
     pub(super) facts: Facts,
     shown: Credentials,
+    declared: Option<Vec<u8>>,
+    checked: Option<Arc<Checked>>,
     pub(super) timings: Timings,
     /// Where the request is traced.
     span: Option<RequestSpan>,
@@ -73,6 +76,7 @@ impl<'a> Attempt<'a> {
         }
         let facts = Facts {
             now,
+            mode: Arc::clone(snapshot.overrides.mode()),
             source: Some(peer.address),
             listener: Some(Arc::clone(&peer.listener.name)),
             identity,
@@ -87,13 +91,15 @@ impl<'a> Attempt<'a> {
             tls: (intent.protocol == Protocol::Http).then_some(Tls::Absent),
         };
         let span = shared.tracing.as_ref().and_then(|tracing| tracing.begin(&facts, intent.traceparent.as_deref()));
+        let checked = peer.checked.clone().filter(|_| peer.certificate.as_ref().is_ok_and(Option::is_some));
         let shown = if intent.credentials.is_some() { Credentials::Shown } else { Credentials::None };
-        (Attempt { shared, snapshot, reservation, facts, shown, timings: Timings::default(), span }, fault)
+        let (timings, declared) = (Timings::default(), intent.declared);
+        (Attempt { shared, snapshot, reservation, facts, shown, declared, checked, timings, span }, fault)
     }
 
     pub(super) fn decide(&mut self) -> Verdict {
         let started = Instant::now();
-        let verdict = self.snapshot.set.decide(&self.facts);
+        let verdict = self.snapshot.decide(&self.facts);
         let took = started.elapsed();
         self.timings.decide_us = Some(self.timings.decide_us.unwrap_or(0) + micros(took));
         self.traced(Part::Decide, took, None);
@@ -119,13 +125,14 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    /// Record the permitting decision. Its admission is the proof that bytes may flow.
-    pub(super) async fn admit(self, decision: &Decision, at: Connected) -> Result<Admission, Refusal> {
+    /// Record the permitting decision, and list what it permits. Its admission is the proof that bytes may flow.
+    pub(super) async fn admit(self, decision: &Decision, at: Connected) -> Result<(Admission, Listed<'a>), Refusal> {
         let record = DecisionRecord::decided(&self.facts, decision, &[], self.snapshot.reference.clone())
+            .with_time(self.shared.clock.wall())
             .with_dialled(at.endpoint.address(), at.local)
             .with_trace(self.span.as_ref().map(RequestSpan::trace))
             .with_timings(self.timings);
-        let (span, id) = (self.span, self.reservation.id());
+        let (shared, span, id) = (self.shared, self.span, self.reservation.id());
         let (effect, outcome, reason) = (record.effect, record.outcome, record.reason.code);
         let demanded = match decision.keeping {
             Keeping::AsConfigured => Durability::Interval,
@@ -136,7 +143,20 @@ impl<'a> Attempt<'a> {
                 if let Some(span) = span {
                     span.verdict(Conclusion { id, effect, outcome, reason, fault: SpanFault::None });
                 }
-                Ok(admission)
+                let grounds = Grounds {
+                    facts: self.facts,
+                    declared: self.declared,
+                    checked: self.checked,
+                    rule: decision.rule.clone(),
+                    reason: decision.reason,
+                    change: self.snapshot.change,
+                    generation: self.snapshot.generation,
+                };
+                let listed = shared.live.list(id, grounds, admission.counters(), Sources::from(shared));
+                if let Some((grant, way)) = listed.under() {
+                    shared.state.opened(&grant, &way);
+                }
+                Ok((admission, listed))
             }
             Err(_) => {
                 let policy = self.snapshot.reference.clone();
@@ -188,7 +208,10 @@ impl<'a> Attempt<'a> {
     }
 
     fn conclude(self, record: DecisionRecord) -> Refusal {
-        let record = record.with_trace(self.span.as_ref().map(RequestSpan::trace)).with_timings(self.timings);
+        let record = record
+            .with_time(self.shared.clock.wall())
+            .with_trace(self.span.as_ref().map(RequestSpan::trace))
+            .with_timings(self.timings);
         let record = self.reservation.refuse(record);
         ended(self.span, Refusal { record, status: None })
     }

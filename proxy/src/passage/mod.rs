@@ -23,6 +23,7 @@ use uuid::Uuid;
 
 use crate::dial::{self, DialError, Endpoint};
 use crate::evidence::Admission;
+use crate::live::Listed;
 use crate::peer::Peer;
 use crate::refusal::Refusal;
 use crate::resolver::ResolveError;
@@ -71,9 +72,11 @@ pub struct Passage<'a> {
 }
 
 /// An attempt that is decided and recorded: bytes may flow until the admission is closed.
-pub struct Admitted {
+pub struct Admitted<'a> {
     /// To be closed with the ending.
     pub admission: Admission,
+    /// Its place among what is open, and the word when it is no longer allowed.
+    pub listed: Listed<'a>,
     /// The connection to the checked endpoint.
     pub upstream: TcpStream,
     /// Where it leads.
@@ -132,7 +135,7 @@ impl<'a> Clearance<'a> {
     }
 
     /// Use a pooled connection to one of the checked addresses instead of dialling: record, and admit.
-    pub async fn reuse(self, at: Connected) -> Result<Admission, Refusal> {
+    pub async fn reuse(self, at: Connected) -> Result<(Admission, Listed<'a>), Refusal> {
         match self.settled {
             Some(decision) => self.attempt.admit(&decision, at).await,
             None => Err(self.attempt.unsettled()),
@@ -140,7 +143,7 @@ impl<'a> Clearance<'a> {
     }
 }
 
-impl Passage<'_> {
+impl<'a> Passage<'a> {
     /// The decision's id.
     pub fn id(&self) -> Uuid {
         self.attempt.reservation.id()
@@ -162,7 +165,7 @@ impl Passage<'_> {
     }
 
     /// The last stage, where it is needed; then the record; and only then may bytes flow.
-    pub async fn admit(mut self, tls: Option<Tls>) -> Result<Admitted, Refused> {
+    pub async fn admit(mut self, tls: Option<Tls>) -> Result<Admitted<'a>, Refused> {
         if let Some(tls) = tls {
             self.attempt.facts.tls = Some(tls);
             self.settled = match self.attempt.decide() {
@@ -174,8 +177,8 @@ impl Passage<'_> {
         let Some(decision) = self.settled else {
             return Err(Refused::plain(self.attempt.unsettled()));
         };
-        let admission = self.attempt.admit(&decision, self.at).await.map_err(Refused::plain)?;
-        Ok(Admitted { admission, upstream: self.upstream, at: self.at })
+        let (admission, listed) = self.attempt.admit(&decision, self.at).await.map_err(Refused::plain)?;
+        Ok(Admitted { admission, listed, upstream: self.upstream, at: self.at })
     }
 
     /// The client's first bytes could not be read as anything that a rule could judge.

@@ -124,23 +124,12 @@ fn questions_that_make_no_sense_are_usage_errors() {
 fn help_names_what_is_built_and_nothing_else() {
     let setup = Setup::new();
     let help = text(&run(&setup, &["--help"]));
-    for built in ["serve", "demo", "check", "explain", "why", "evidence", "certs"] {
+    for built in ["serve", "demo", "check", "explain", "why", "tunnels", "evidence", "certs"] {
         assert!(help.contains(&format!("\n  {built} ")), "{built} in\n{help}");
     }
-    for later in [
-        "test",
-        "diff",
-        "reach",
-        "replay",
-        "suggest",
-        "bundle",
-        "grant",
-        "exception",
-        "mode",
-        "tunnels",
-        "agent",
-        "doctor",
-    ] {
+    for later in
+        ["test", "diff", "reach", "replay", "suggest", "bundle", "grant", "exception", "mode", "agent", "doctor"]
+    {
         assert!(!help.contains(&format!("\n  {later} ")), "{later} in\n{help}");
     }
 }

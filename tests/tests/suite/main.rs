@@ -35,6 +35,10 @@ mod hellos;
 
 mod identity;
 
+mod live;
+
+mod overrides;
+
 mod plain_http;
 
 mod records;
@@ -50,6 +54,8 @@ mod shutdown;
 mod spans;
 
 mod startup;
+
+mod state;
 
 mod telemetry;
 

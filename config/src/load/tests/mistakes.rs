@@ -326,7 +326,7 @@ fn mistakes_in_telemetry() {
 #[test]
 fn mistakes_in_state_egress_points_admin_and_limits() {
     check(&[
-        ("state: {store: etcd}", "1:1 `state` is not supported yet | UNENFORCED"),
+        ("state: {store: etcd}", "1:8 `state` has no `endpoints`"),
         (
             "egress_points: [{name: direct}, {name: eu-west}]",
             "1:33 `egress point eu-west` is not supported yet | UNENFORCED",

@@ -67,6 +67,7 @@ fn variables(facts: &Facts, reading: Reading, context: &mut Context<'_, '_>) {
         ("data_classes", strings(classes).unwrap()),
         ("data_classes_from", string(from).unwrap()),
         ("now", moment(facts.now).unwrap()),
+        ("mode", string(&facts.mode).unwrap()),
         ("request", head(facts)),
         ("dns", map(dns)),
         ("tls", tls(facts)),

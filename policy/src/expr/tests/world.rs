@@ -23,6 +23,7 @@ pub(super) fn tunnel() -> Facts {
     let labels: Labels = [("env", "prod"), ("app", "checkout")].map(|(k, v)| (k.into(), v.into())).into();
     Facts {
         now: "2030-06-05T10:20:30.456Z".parse().unwrap(),
+        mode: "normal".into(),
         source: Some("10.0.0.7:50123".parse().unwrap()),
         listener: Some("main".into()),
         identity: Identity::mtls(SPIFFE, Certificate { sha256: "00ff".into(), expires }),

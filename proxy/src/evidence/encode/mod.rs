@@ -7,12 +7,13 @@
 
 mod parts;
 
+use super::act::ActRecord;
 use super::fields::UID;
 use super::queue::Item;
 use super::record::{CheckpointRecord, CloseRecord, DecisionRecord, GapRecord, PolicyRecord};
 use super::spelling::microseconds;
 use super::wire::Wire;
-use super::words::{Ending, FloorMark, Outcome, PolicyResult};
+use super::words::{ActKind, Ending, FloorMark, Outcome, PolicyResult};
 use parts::count;
 
 /// Fields of `LogRecord`.
@@ -62,6 +63,7 @@ impl Encoded {
             Item::Policy(policy) => record.policy(policy),
             Item::Checkpoint(checkpoint) => record.checkpoint(checkpoint),
             Item::Gap(gap) => record.gap(gap),
+            Item::Act(act) => record.act(act),
         }
         record
     }
@@ -188,6 +190,19 @@ impl Encoded {
             number.into_iter().for_each(|number| count(key, number, &mut wire));
         }
         self.end(time, "gatepass.evidence.gap", None);
+    }
+
+    fn act(&mut self, record: &ActRecord) {
+        let severity = match record.kind {
+            ActKind::Grant | ActKind::Mode => WARN,
+            ActKind::Exception | ActKind::Admin => INFO,
+        };
+        let time = self.begin(record.time, severity, |wire| wire.text_value(BODY, record.reason.text.as_str()));
+        let mut wire = self.key(record.id, "", record.floor);
+        parts::act(record, &mut wire);
+        let mut wire = Wire { into: &mut self.bytes };
+        wire.fixed64(OBSERVED, time);
+        wire.bytes(EVENT, format!("gatepass.{}.{}", record.kind.as_str(), record.action).as_bytes());
     }
 }
 

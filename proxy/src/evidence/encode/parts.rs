@@ -3,6 +3,7 @@
 use gatepass_policy::decision::{FailedClause, Reason, RuleInfo, Shown};
 use gatepass_policy::facts::Protocol;
 
+use crate::evidence::act::{ActRecord, Detail};
 use crate::evidence::parts::{Destination, Dns, Near, PolicyRef, Request, Timings, TlsFacts, Who};
 use crate::evidence::record::DecisionRecord;
 use crate::evidence::spelling::microseconds;
@@ -34,6 +35,12 @@ pub(super) fn verdict(record: &DecisionRecord, wire: &mut Wire<'_>) {
         if let Some(expires) = rule.expires {
             wire.displayed("gatepass.rule.expires", &microseconds(expires));
         }
+    }
+    if let Some(grant) = &record.grant {
+        wire.text("gatepass.grant.id", grant.as_str());
+    }
+    if let Some(exception) = &record.exception {
+        wire.text("gatepass.exception.id", exception.as_str());
     }
     if !record.nearest.is_empty() {
         wire.attribute("gatepass.nearest", |value| value.array(&record.nearest, near));
@@ -195,6 +202,37 @@ fn request(how: &Request, wire: &mut Wire<'_>) {
     }
     if let Some(path) = &how.path {
         wire.text("url.path", path.as_str());
+    }
+}
+
+/// What an act tells.
+pub(super) fn act(record: &ActRecord, wire: &mut Wire<'_>) {
+    let named = [("gatepass.mode", &record.mode), ("gatepass.grant.id", &record.grant)];
+    for (key, name) in named.into_iter().chain([("gatepass.exception.id", &record.exception)]) {
+        name.iter().for_each(|name| wire.text(key, name.as_str()));
+    }
+    wire.text("gatepass.action", record.action);
+    if record.drill {
+        wire.bool("gatepass.drill", true);
+    }
+    if let Some(operator) = &record.operator {
+        wire.text("gatepass.operator.name", operator.name.as_str());
+        wire.text("gatepass.operator.person", operator.person.as_str());
+        wire.text("gatepass.operator.by", operator.by);
+    }
+    if !record.details.is_empty() {
+        wire.attribute("gatepass.details", |value| {
+            value.map(|map| {
+                for (key, detail) in &record.details.0 {
+                    map.pair(key, |value| match detail {
+                        Detail::Text(text) => value.text(text.as_str()),
+                        Detail::Texts(texts) => value.array(texts, |value, text| value.text(text.as_str())),
+                        Detail::Int(number) => value.int(*number),
+                        Detail::Bool(truth) => value.bool(*truth),
+                    });
+                }
+            });
+        });
     }
 }
 

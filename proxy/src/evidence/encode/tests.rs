@@ -13,13 +13,14 @@ use prost::Message as _;
 use uuid::Uuid;
 
 use super::*;
+use crate::evidence::act::{By, Detail, Details, Sentence};
 use crate::evidence::otlp::encode::log_record;
 use crate::evidence::parts::{
     Destination, Dns, Near, PolicyRef, ReasonText, Request, Rule, ShadowRule, Socket, Timings, TlsFacts, Trace, Who,
 };
 use crate::evidence::record::{Carried, Gap, Sequence, Signed};
 use crate::evidence::text::Text;
-use crate::evidence::words::{ClassesFrom, GapCause, Mode};
+use crate::evidence::words::{ClassesFrom, GapCause};
 
 /// The bytes of an item as the writer puts them together.
 pub(crate) fn bytes_of(item: &mut Item, sequence: u64) -> Vec<u8> {
@@ -121,7 +122,7 @@ prop_compose! {
         });
         DecisionRecord {
             effect, outcome, stage, nearest,
-            mode: Mode::Normal,
+            mode: Text::name("normal"),
             reason: ReasonText { code, text },
             rule: rule.map(Rule),
             shadow: shadow.collect(),
@@ -225,6 +226,41 @@ fn own() -> BoxedStrategy<Item> {
     prop_oneof![gap, checkpoint].boxed()
 }
 
+fn act() -> BoxedStrategy<Item> {
+    let kinds = prop::sample::select(ActKind::ALL);
+    let details = prop::collection::vec(
+        prop_oneof![
+            text().prop_map(Detail::Text),
+            prop::collection::vec(text(), 0..3).prop_map(Detail::Texts),
+            any::<i64>().prop_map(Detail::Int),
+            any::<bool>().prop_map(Detail::Bool),
+        ],
+        0..4,
+    );
+    (kinds, time(), option::of(text()), text(), option::of((text(), text())), any::<bool>(), details)
+        .prop_map(|(kind, time, subject, sentence, operator, drill, details)| {
+            let subject = |of| subject.clone().filter(|_| kind == of);
+            Item::Act(Box::new(ActRecord {
+                schema: 1,
+                kind,
+                id: Uuid::from_u128(9),
+                sequence: 0,
+                time,
+                gateway: Text::name("gw"),
+                floor: None,
+                mode: subject(ActKind::Mode),
+                reason: Sentence { text: sentence },
+                grant: subject(ActKind::Grant),
+                exception: subject(ActKind::Exception),
+                action: "approved",
+                drill,
+                operator: operator.map(|(name, person)| By { name, person, by: "certificate" }),
+                details: Details(["a", "b", "c", "d"].into_iter().zip(details).collect()),
+            }))
+        })
+        .boxed()
+}
+
 /// Every kind of record.
 pub(crate) fn item() -> BoxedStrategy<Item> {
     prop_oneof![
@@ -232,6 +268,7 @@ pub(crate) fn item() -> BoxedStrategy<Item> {
         2 => close().prop_map(|record| Item::Close(Box::new(record), None)),
         1 => policy().prop_map(|record| Item::Policy(Box::new(record))),
         1 => own(),
+        1 => act(),
     ]
     .boxed()
 }

@@ -3,6 +3,8 @@
 //! This is the form that everything else is held to: the bytes in the spool are those of this message, and an export or
 //! what a collector kept is brought to this form before its leaf hash is compared.
 
+use std::borrow::Cow;
+
 use jiff::Timestamp;
 use opentelemetry_proto::tonic::common::v1::any_value::Value as Any;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, ArrayValue, KeyValue, KeyValueList};
@@ -39,6 +41,7 @@ enum Kind {
     Policy,
     Checkpoint,
     Gap,
+    Act,
 }
 
 impl Kind {
@@ -49,6 +52,7 @@ impl Kind {
             "policy" => Kind::Policy,
             "checkpoint" => Kind::Checkpoint,
             "gap" => Kind::Gap,
+            "grant" | "exception" | "mode" | "admin" => Kind::Act,
             _ => return None,
         })
     }
@@ -57,19 +61,24 @@ impl Kind {
         let id = text(json, "/id")?;
         Some(match self {
             Kind::Close => format!("{id}/close"),
-            Kind::Decision | Kind::Policy | Kind::Checkpoint | Kind::Gap => id.to_owned(),
+            Kind::Decision | Kind::Policy | Kind::Checkpoint | Kind::Gap | Kind::Act => id.to_owned(),
         })
     }
 
-    fn event_name(self, json: &Value) -> &'static str {
-        match self {
+    fn event_name(self, json: &Value) -> Cow<'static, str> {
+        let name = match self {
             Kind::Decision => "gatepass.decision",
             Kind::Close => "gatepass.connection.closed",
             Kind::Policy if text(json, "/result") == Some("activated") => "gatepass.policy.activated",
             Kind::Policy => "gatepass.policy.rejected",
             Kind::Checkpoint => "gatepass.evidence.checkpoint",
             Kind::Gap => "gatepass.evidence.gap",
-        }
+            Kind::Act => {
+                let word = |path| text(json, path).unwrap_or_default();
+                return format!("gatepass.{}.{}", word("/kind"), word("/action")).into();
+            }
+        };
+        name.into()
     }
 
     fn severity(self, json: &Value) -> SeverityNumber {
@@ -83,14 +92,15 @@ impl Kind {
             },
             Kind::Policy if text(json, "/result") == Some("activated") => SeverityNumber::Info,
             Kind::Policy => SeverityNumber::Error,
-            Kind::Checkpoint => SeverityNumber::Info,
+            Kind::Act if matches!(text(json, "/kind"), Some("grant" | "mode")) => SeverityNumber::Warn,
+            Kind::Checkpoint | Kind::Act => SeverityNumber::Info,
         }
     }
 
     fn body(self, json: &Value) -> String {
         let word = |path| text(json, path).unwrap_or_default();
         match self {
-            Kind::Decision => word("/reason/text").to_owned(),
+            Kind::Decision | Kind::Act => word("/reason/text").to_owned(),
             Kind::Close => format!("the connection ended: {}", word("/ending")),
             Kind::Policy => {
                 format!("the policy {} {} was {}", word("/policy/bundle"), word("/policy/digest"), word("/result"))

@@ -58,7 +58,7 @@ impl<'a> View<'a> {
             "policy" if is("result", PolicyResult::Activated.as_str()) => Severity::Info,
             "policy" => Severity::Error,
             "close" => Ending::ALL.iter().find(|ending| is("ending", ending.as_str())).map_or(Severity::Warn, of),
-            "checkpoint" => Severity::Info,
+            "checkpoint" | "exception" | "admin" => Severity::Info,
             // Denials, gaps, and whatever else is written down because somebody should look at it.
             _ => Severity::Warn,
         }
@@ -70,14 +70,15 @@ impl<'a> View<'a> {
             "close" => "gatepass.connection.closed".into(),
             "policy" => format!("gatepass.policy.{}", self.text("result")).into(),
             kind @ ("checkpoint" | "gap") => format!("gatepass.evidence.{kind}").into(),
-            kind => format!("gatepass.{kind}").into(),
+            "decision" => "gatepass.decision".into(),
+            kind => format!("gatepass.{kind}.{}", self.text("action")).into(),
         }
     }
 
     /// What happened, for a person.
     pub fn sentence(self) -> Cow<'a, str> {
         match self.kind() {
-            "decision" => self.text("reason.text").into(),
+            "decision" | "grant" | "exception" | "mode" | "admin" => self.text("reason.text").into(),
             "close" => format!("the connection ended: {}", self.text("ending")).into(),
             "policy" => {
                 let (bundle, digest) = (self.text("policy.bundle"), self.text("policy.digest"));

@@ -36,6 +36,7 @@ pub(crate) fn facts() -> Facts {
     let labels = [("app", "checkout"), ("env", "prod"), ("team", "payments")];
     Facts {
         now: "2026-11-22T10:00:00.123456789Z".parse().unwrap(),
+        mode: "normal".into(),
         source: Some("10.8.3.4:51234".parse().unwrap()),
         listener: Some("mesh".into()),
         identity: Identity::mtls(
@@ -189,7 +190,7 @@ pub(crate) fn settings(output: Option<Output>, queue: u32) -> Settings {
     Settings {
         gateway: "gw-1".into(),
         floor: Some(FloorMark::Development),
-        clock: Clock::System,
+        clock: Clock::system(),
         paths: Paths::Keep,
         spool: spool(),
         output,

@@ -4,6 +4,7 @@ use gatepass_policy::decision::Shadow;
 use serde_json::Value;
 
 use super::*;
+use crate::evidence::act::{ActRecord, By, Details, Sentence};
 use crate::evidence::fields::{FIELDS, Place};
 use crate::evidence::parts::{Timings, Trace};
 use crate::evidence::record::{CheckpointRecord, GapRecord};
@@ -77,6 +78,27 @@ fn gap() -> Item {
     Item::Gap(Box::new(GapRecord { schema: 1, kind: "gap", id, sequence: 3, time, gateway, floor: None, gap }))
 }
 
+fn act(kind: words::ActKind) -> Item {
+    let by = By { name: Text::name("olga"), person: Text::name("olga@x.test"), by: "certificate" };
+    Item::Act(Box::new(ActRecord {
+        schema: 1,
+        kind,
+        id: Uuid::now_v7(),
+        sequence: 4,
+        time: facts().now,
+        gateway: Text::name("gw-1"),
+        floor: None,
+        mode: None,
+        reason: Sentence { text: Text::name("an incident") },
+        grant: Some(Text::name("g1")),
+        exception: Some(Text::name("e1")),
+        action: "approved",
+        drill: true,
+        operator: Some(by),
+        details: Details::default().text("ticket", "INC-1"),
+    }))
+}
+
 /// The dotted paths of a record; what the table has as one field is one path.
 fn paths(prefix: &str, value: &Value, into: &mut Vec<String>) {
     let Value::Object(fields) = value else { return into.push(prefix.to_owned()) };
@@ -108,7 +130,7 @@ async fn the_table_has_every_field_that_is_written_and_no_other() {
     for record in flushed(&evidence, &lines).await {
         paths("", &record, &mut written);
     }
-    for own in [checkpoint(), gap()] {
+    for own in [checkpoint(), gap(), act(words::ActKind::Grant), act(words::ActKind::Exception)] {
         paths("", &own.json(), &mut written);
     }
     let table: std::collections::BTreeSet<&str> = FIELDS.iter().map(|field| field.path).collect();

@@ -16,24 +16,31 @@ fn library() -> PathBuf {
     path
 }
 
-#[test]
-fn a_clock_that_steps_costs_no_record_no_order_and_no_proof() {
-    let setup = Setup::new();
-    setup.resolver.answer("allowed.test", &["127.0.0.1"]);
-    let origin = Origin::http();
+/// A gateway whose wall clock is off by as many seconds as the function sets; its monotonic clock is the machine's.
+pub(crate) fn stepping(setup: Setup) -> (Setup, impl Fn(i64)) {
     let offset = setup.scratch.write("offset", "+0");
-    let set = |seconds: i64| {
+    let file = offset.display().to_string();
+    let set = move |seconds: i64| {
         // Renamed over the old one: the process reads the file at every look at the clock.
         let new = offset.with_extension("new");
         std::fs::write(&new, format!("{seconds:+}")).unwrap();
         std::fs::rename(&new, &offset).unwrap();
     };
-    let gateway = setup
+    let setup = setup
         .environment("LD_PRELOAD", &library().display().to_string())
-        .environment("FAKETIME_TIMESTAMP_FILE", &offset.display().to_string())
+        .environment("FAKETIME_TIMESTAMP_FILE", &file)
         .environment("FAKETIME_NO_CACHE", "1")
-        .environment("FAKETIME_DONT_FAKE_MONOTONIC", "1")
-        .start(&Bundle::new().allow("web", "allowed.test", &[origin.port()]));
+        .environment("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+    (setup, set)
+}
+
+#[test]
+fn a_clock_that_steps_costs_no_record_no_order_and_no_proof() {
+    let setup = Setup::new();
+    setup.resolver.answer("allowed.test", &["127.0.0.1"]);
+    let origin = Origin::http();
+    let (setup, set) = stepping(setup);
+    let gateway = setup.start(&Bundle::new().allow("web", "allowed.test", &[origin.port()]));
     let mut off = Vec::new();
     for seconds in STEPS {
         set(seconds);

@@ -34,7 +34,7 @@ mod forgery;
 
 mod slow;
 
-mod clock;
+pub(crate) mod clock;
 
 mod closes;
 

@@ -36,7 +36,9 @@ pub fn record(bytes: &[u8], gateway: &str) -> Result<Value, Garbled> {
             (Place::EventName, _) => kind.into(),
             (Place::Resource(_), _) => gateway.into(),
             (Place::Time, _) => time(&envelope)?,
-            (Place::Body, _) if kind == "decision" => envelope.body.into(),
+            (Place::Body, _) if matches!(kind, "decision" | "grant" | "exception" | "mode" | "admin") => {
+                envelope.body.into()
+            }
             (Place::TraceId, _) if !envelope.trace.is_empty() => Hex(envelope.trace).to_string().into(),
             (Place::SpanId, _) if !envelope.span.is_empty() => Hex(envelope.span).to_string().into(),
             (Place::Body | Place::TraceId | Place::SpanId, _) => continue,

@@ -48,6 +48,14 @@ fn each_kind_is_known_by_its_event() {
         ("checkpoint", json!({"checkpoint": {"size": 40, "root": "abc=", "note": "a\nb\n"}})),
         ("gap", json!({"gap": {"cause": "dropped", "first": 1, "last": 2, "bytes": 3}})),
         ("gap", json!({"gap": {"cause": "torn"}})),
+        (
+            "grant",
+            json!({"reason": {"text": "for an incident"}, "grant": "g1", "action": "approved", "drill": true,
+            "operator": {"name": "olga", "person": "olga@x", "by": "certificate"}, "details": {"ports": [443]}}),
+        ),
+        ("exception", json!({"reason": {"text": "a"}, "exception": "e1", "action": "requested"})),
+        ("mode", json!({"mode": "lockdown", "reason": {"text": "a"}, "action": "changed"})),
+        ("admin", json!({"reason": {"text": "a"}, "action": "called", "details": {"status": 200}})),
     ] {
         let mut json = head(kind);
         json.extend(more.as_object().unwrap().clone());
@@ -76,7 +84,17 @@ fn anything() -> BoxedStrategy<Value> {
 
 /// A record of any kind with any of the fields, each with any value that its place can hold.
 fn any_record() -> BoxedStrategy<Value> {
-    let kind = prop::sample::select(vec!["decision", "close", "policy", "checkpoint", "gap"]);
+    let kind = prop::sample::select(vec![
+        "decision",
+        "close",
+        "policy",
+        "checkpoint",
+        "gap",
+        "grant",
+        "exception",
+        "mode",
+        "admin",
+    ]);
     let fields = prop::collection::vec(proptest::option::of(anything()), FIELDS.len());
     let numbers = (0i64..4_000_000_000_000_000, 0u64..1 << 48, any::<[u8; 16]>(), any::<u128>());
     (kind, fields, numbers).prop_map(of_fields).boxed()
@@ -93,12 +111,16 @@ fn of_fields((kind, fields, (time, ms, trace, id)): (&'static str, Vec<Option<Va
             (Place::Resource(_), _) => "gw-1".into(),
             (Place::Time, _) => Timestamp::from_microsecond(time).unwrap().to_string().into(),
             (Place::Attribute("gatepass.decision.id"), _) => format!("{id:032x}").into(),
-            (Place::Body, _) if kind == "decision" => "a sentence".into(),
+            (Place::Body, _) if matches!(kind, "decision" | "grant" | "exception" | "mode" | "admin") => {
+                "a sentence".into()
+            }
             (Place::TraceId, Some(_)) => Hex(&trace).to_string().into(),
             (Place::SpanId, Some(_)) => Hex(&trace[..8]).to_string().into(),
             (Place::Seconds(_), Some(_)) => ms.into(),
             // An empty object has no field below it, and a table's row is never an empty text's.
             (Place::Attribute("gatepass.policy.result"), _) if kind == "policy" => "activated".into(),
+            // It is a part of the event's name.
+            (Place::Attribute("gatepass.action"), _) => "approved".into(),
             (Place::Attribute(_), Some(any)) => any,
             (_, _) => continue,
         };

@@ -1,0 +1,152 @@
+//! One open tunnel: what it was admitted on, what allows it now, and the way to cut it.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use gatepass_policy::decision::{Reason, RuleInfo};
+use gatepass_policy::facts::Facts;
+use jiff::{SignedDuration, Timestamp};
+use tokio::sync::Notify;
+use uuid::Uuid;
+
+use crate::evidence::Counters;
+use crate::evidence::words::Ending;
+use crate::peer::Checked;
+
+/// What a connection was admitted on.
+#[derive(Debug)]
+pub struct Grounds {
+    /// Everything the decision looked at.
+    pub facts: Facts,
+    /// The data classes that the client declared, as it wrote them.
+    pub declared: Option<Vec<u8>>,
+    /// How the client certificate was checked, where one was shown.
+    pub checked: Option<Arc<Checked>>,
+    /// The rule, grant or exception that allowed it.
+    pub rule: Option<Arc<RuleInfo>>,
+    /// Why it was allowed.
+    pub reason: Reason,
+    /// The number of the snapshot that decided.
+    pub change: u64,
+    /// The number of the policy that decided.
+    pub generation: u64,
+}
+
+/// The end of a tunnel that is no longer allowed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cut {
+    /// How it ends.
+    pub ending: Ending,
+    /// The path of what cuts it; or `identity`, `floor`, or the operator.
+    pub by: Box<str>,
+    /// Why it is not allowed; `None` where an operator cuts it.
+    pub reason: Option<Reason>,
+    /// When.
+    pub at: Instant,
+}
+
+/// One open tunnel.
+#[derive(Debug)]
+pub(super) struct Tunnel {
+    pub(super) id: Uuid,
+    pub(super) declared: Option<Vec<u8>>,
+    pub(super) checked: Option<Arc<Checked>>,
+    /// When the credential ends by itself.
+    pub(super) credential_end: Option<Timestamp>,
+    pub(super) counters: Arc<Counters>,
+    /// When it was decided, for those who list it.
+    pub(super) decided: Timestamp,
+    /// The wall clock when it entered the list, and the monotonic clock at that same moment.
+    since: (Timestamp, Instant),
+    held: Mutex<Held>,
+    /// Tells the one task that carries it that `held.cut` has changed.
+    told: Notify,
+}
+
+/// What changes while it is open.
+#[derive(Debug)]
+pub(super) struct Held {
+    pub(super) facts: Facts,
+    pub(super) rule: Option<Arc<RuleInfo>>,
+    pub(super) reason: Reason,
+    /// The number of the snapshot that allowed it last.
+    pub(super) change: u64,
+    /// The number of the policy that its subject and tags are of.
+    pub(super) generation: u64,
+    pub(super) cut: Option<Cut>,
+}
+
+/// One reading of both clocks.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Moment {
+    pub(super) wall: Timestamp,
+    pub(super) steady: Instant,
+}
+
+impl Tunnel {
+    pub(super) fn new(
+        id: Uuid,
+        grounds: Grounds,
+        credential_end: Option<Timestamp>,
+        counters: Arc<Counters>,
+        entered: Moment,
+    ) -> Tunnel {
+        let Grounds { facts, declared, checked, rule, reason, change, generation } = grounds;
+        Tunnel {
+            id,
+            declared,
+            checked,
+            credential_end,
+            counters,
+            decided: facts.now,
+            since: (entered.wall.max(facts.now), entered.steady),
+            held: Mutex::new(Held { facts, rule, reason, change, generation, cut: None }),
+            told: Notify::new(),
+        }
+    }
+
+    /// The time for this tunnel: that of the wall clock, but never less than has passed since it was opened. A clock
+    /// that is set back prolongs nothing.
+    pub(super) fn now(&self, moment: Moment) -> Timestamp {
+        let passed = moment.steady.saturating_duration_since(self.since.1);
+        let passed = SignedDuration::try_from(passed).unwrap_or(SignedDuration::MAX);
+        moment.wall.max(self.since.0.saturating_add(passed).unwrap_or(Timestamp::MAX))
+    }
+
+    pub(super) fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Let it end at `cut.at`, unless it ends earlier already. Whether this is what ends it now.
+    pub(super) fn cut(&self, held: &mut Held, cut: Cut) -> bool {
+        if held.cut.as_ref().is_some_and(|earlier| earlier.at <= cut.at) {
+            return false;
+        }
+        held.cut = Some(cut);
+        self.told.notify_one();
+        true
+    }
+
+    /// It is allowed again. What lingers goes on; what was to end by now ends, and what an operator ends, no policy saves.
+    pub(super) fn spare(&self, held: &mut Held) {
+        if held.cut.as_ref().is_some_and(|cut| cut.reason.is_some() && cut.at > Instant::now()) {
+            held.cut = None;
+            self.told.notify_one();
+        }
+    }
+
+    /// Resolves when it is to end now. For one task only.
+    pub(super) async fn ended(&self) -> Ending {
+        loop {
+            let cut = self.held().cut.as_ref().map(|cut| (cut.at, cut.ending));
+            match cut {
+                None => self.told.notified().await,
+                Some((at, ending)) if at <= Instant::now() => return ending,
+                Some((at, _)) => {
+                    // Another cut may come first, or the tunnel be spared: then there is another look.
+                    let _ = tokio::time::timeout_at(at.into(), self.told.notified()).await;
+                }
+            }
+        }
+    }
+}

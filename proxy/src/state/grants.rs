@@ -1,0 +1,410 @@
+//! What operators do with grants: ask, approve, take back, review.
+
+use gatepass_policy::decision::Factors;
+use jiff::SignedDuration;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::claims::fingerprint;
+use super::entry::{Destinations, Done, Terms, Who, parse_length, show_length};
+use super::grant::{Grant, Scope, Status};
+use super::held::{CLAIMS, Entry, GRANTS};
+use super::store::{Committed, Condition, Transaction, Unavailable, Write};
+use super::usage::Uses;
+use super::{Refused, State};
+
+/// How long a claim is remembered beyond what it is a claim on: a repetition of a request comes within a day.
+const CLAIM_KEPT: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
+
+/// How long an approval may be on its way: the wait for its record, and twice the store's patience.
+pub(super) const APPROVING: SignedDuration = SignedDuration::from_secs(20);
+
+/// Bytes of a reason, a ticket or a note.
+const TEXT_MAX: usize = 1024;
+
+/// What an operator asks for.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GrantRequest {
+    /// For whom.
+    #[serde(default)]
+    pub identities: Vec<String>,
+    /// Where to.
+    #[serde(default)]
+    pub destinations: Destinations,
+    /// With what data.
+    #[serde(default)]
+    pub data_classes: Vec<String>,
+    /// Why.
+    #[serde(default)]
+    pub reason: String,
+    /// The ticket.
+    #[serde(default)]
+    pub ticket: Option<String>,
+    /// For how long, such as `30m`.
+    #[serde(rename = "for")]
+    pub length: String,
+    /// Whether it is an exercise.
+    #[serde(default)]
+    pub drill: bool,
+    /// Anything that no other request of this person has: the same twice is refused.
+    #[serde(default)]
+    pub nonce: Option<String>,
+}
+
+/// Whether a code of the requester's authenticator was shown, and was right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Code {
+    /// It was.
+    Right,
+    /// None was shown.
+    None,
+}
+
+pub(super) fn check_text(field: &str, text: &str, least: usize) -> Result<(), Refused> {
+    let told = text.trim().chars().count();
+    if told < least {
+        return Err(Refused::field(field, "say it in words: it is what others are told, now and later"));
+    }
+    if text.len() > TEXT_MAX || text.chars().any(char::is_control) {
+        return Err(Refused::field(field, format!("at most {TEXT_MAX} bytes on one line")));
+    }
+    Ok(())
+}
+
+/// A length within its ceiling.
+pub(super) fn check_length(text: &str, ceiling: SignedDuration) -> Result<SignedDuration, Refused> {
+    let length = parse_length(text)
+        .ok_or_else(|| Refused::field("for", "a length of time such as `30s`, `15m`, `2h` or `7d` is wanted here"))?;
+    if length > ceiling {
+        return Err(Refused::field("for", format!("at most {}", show_length(ceiling))));
+    }
+    Ok(length)
+}
+
+impl State {
+    /// Ask for a grant. It holds at once where a code was shown and the policy asks for no more; else it waits for a second
+    /// person. The same request again, while the first one waits or holds, is told of that one.
+    pub async fn request_grant(&self, who: &Who, code: Code, request: GrantRequest) -> Result<Value, Refused> {
+        let factors = self.check_request(who, code, &request)?;
+        let mut grant = self.drafted(who, code, factors, request)?;
+        let key = format!("{GRANTS}{}", grant.id);
+        let claim = format!("{CLAIMS}{}", grant.claim);
+        let put = |grant: &Grant| write(&key, grant);
+        let ttl = Some(CLAIM_KEPT);
+        let claimed = Write::Put { key: claim.clone(), value: grant.id.clone().into_bytes(), ttl };
+        let first = Transaction {
+            conditions: vec![Condition::Absent(claim.clone()), Condition::Absent(key.clone())],
+            writes: vec![claimed.clone(), put(&grant)?],
+        };
+        let revision = match self.commit(first).await {
+            Ok(Committed::Yes { revision }) => revision,
+            Ok(Committed::No) => match self.claimed(&claim, &grant).await? {
+                Claimed::By(view) => return Ok(view),
+                Claimed::Over(revision) => {
+                    let again = Transaction {
+                        conditions: vec![
+                            Condition::At { key: claim.clone(), revision },
+                            Condition::Absent(key.clone()),
+                        ],
+                        writes: vec![claimed, put(&grant)?],
+                    };
+                    match self.commit(again).await {
+                        Ok(Committed::Yes { revision }) => revision,
+                        Ok(Committed::No) => return Err(Refused::Conflict("the same request came twice".to_owned())),
+                        Err(error) => return Err(Refused::Unavailable(error.to_string())),
+                    }
+                }
+            },
+            Err(error) if self.is_shared() => return self.request_local(grant, factors, &error).await,
+            Err(error) => return Err(Refused::Unavailable(error.to_string())),
+        };
+        if self.record_grant(&grant, "requested", Some(who)).await.is_err() {
+            let undo = vec![Write::Delete { key: key.clone() }, Write::Delete { key: claim }];
+            let conditions = vec![Condition::At { key, revision }];
+            let _ = self.commit(Transaction { conditions, writes: undo }).await;
+            return Err(Refused::unrecorded("nothing was granted"));
+        }
+        self.announce_grant(&grant, "requested", Some(who));
+        if grant.needs_approval {
+            return Ok(grant.view(self.now()));
+        }
+        self.begin(&mut grant, revision, who).await
+    }
+
+    /// The record first; then, and only then, it holds.
+    async fn begin(&self, grant: &mut Grant, revision: u64, by: &Who) -> Result<Value, Refused> {
+        grant.begin(self.now());
+        if self.record_grant(grant, "approved", Some(by)).await.is_err() {
+            let undone = Grant { begins: None, ends: None, approved: None, ..grant.clone() };
+            let _ = self.put_grant(&undone, revision).await;
+            return Err(Refused::unrecorded("nothing was granted; ask again, or have it approved later"));
+        }
+        // Waiting for the disk took its time, and the end that was recorded stands.
+        match self.put_grant(grant, revision).await? {
+            Committed::Yes { .. } => {}
+            Committed::No => {
+                let _ = self.record_grant(grant, "failed", Some(by)).await;
+                return Err(Refused::Conflict("it was changed meanwhile: look at it again".to_owned()));
+            }
+        }
+        self.announce_grant(grant, "approved", Some(by));
+        Ok(grant.view(self.now()))
+    }
+
+    async fn put_grant(&self, grant: &Grant, revision: u64) -> Result<Committed, Refused> {
+        let key = format!("{GRANTS}{}", grant.id);
+        if grant.scope == Scope::Local {
+            return self.put_local(grant).await.map(|()| Committed::Yes { revision: 0 });
+        }
+        let transaction = Transaction {
+            conditions: vec![Condition::At { key: key.clone(), revision }],
+            writes: vec![write(&key, grant)?],
+        };
+        self.commit(transaction).await.map_err(|error| Refused::Unavailable(error.to_string()))
+    }
+
+    /// The store is away: a grant for this gateway alone, which only a second person can let begin.
+    async fn request_local(&self, grant: Grant, factors: Factors, why: &Unavailable) -> Result<Value, Refused> {
+        if factors == Factors::TOTP {
+            let detail =
+                format!("the store cannot be reached ({why}), and the policy takes no approval in place of a code");
+            return Err(Refused::Unavailable(detail));
+        }
+        let grant = Grant { scope: Scope::Local, needs_approval: true, ..grant };
+        if self.record_grant(&grant, "requested", Some(&grant.requested.by)).await.is_err() {
+            return Err(Refused::unrecorded("nothing was granted"));
+        }
+        self.put_local(&grant).await?;
+        self.announce_grant(&grant, "requested", Some(&grant.requested.by));
+        Ok(grant.view(self.now()))
+    }
+
+    async fn put_local(&self, grant: &Grant) -> Result<(), Refused> {
+        let value = serde_json::to_vec(grant).map_err(|error| Refused::Unavailable(error.to_string()))?;
+        let key = format!("{GRANTS}{}", grant.id);
+        self.local.note(&key, &value).await.map_err(|error| Refused::Unavailable(error.to_string()))?;
+        let now = self.now();
+        self.held().put_grant(&grant.id, grant.clone(), 0, now);
+        self.lay(now);
+        self.wake.notify_one();
+        Ok(())
+    }
+
+    /// What the policy asks for beside the certificate, with everything that is wrong with the request.
+    fn check_request(&self, who: &Who, code: Code, request: &GrantRequest) -> Result<Factors, Refused> {
+        self.limit(who)?;
+        if who.method != "certificate" {
+            let detail = "a grant is asked for with a client certificate: a token or a login alone does not do";
+            return Err(Refused::Forbidden(detail.to_owned()));
+        }
+        check_text("reason", &request.reason, 3)?;
+        request.ticket.iter().try_for_each(|ticket| check_text("ticket", ticket, 1))?;
+        if let Some(nonce) = &request.nonce
+            && !(8..=128).contains(&nonce.len())
+        {
+            return Err(Refused::field("nonce", "between 8 and 128 bytes"));
+        }
+        let set = &self.policy.current().set;
+        if let Err(unknown) = set.classes(&request.data_classes) {
+            return Err(Refused::field("data_classes", format!("`{unknown}` is not a data class of the policy")));
+        }
+        let factors = set.factors(&request.data_classes);
+        if factors.totp && code == Code::None {
+            let detail =
+                "the policy asks for a code of your authenticator: `Gatepass-Totp: 123456`, or `--totp 123456`";
+            return Err(Refused::Forbidden(detail.to_owned()));
+        }
+        Ok(factors)
+    }
+
+    fn drafted(&self, who: &Who, code: Code, factors: Factors, request: GrantRequest) -> Result<Grant, Refused> {
+        let of_policy = self.policy.current().set.ceilings().grant;
+        let ceiling = of_policy.map_or(self.ceilings.grant, |ceiling| ceiling.min(self.ceilings.grant));
+        let length = check_length(&request.length, ceiling)?;
+        let GrantRequest { identities, destinations, data_classes, reason, ticket, drill, nonce, .. } = request;
+        let terms = Terms { identities, destinations, data_classes };
+        let said = serde_json::to_string(&terms).unwrap_or_default();
+        let whole = [who.person.as_str(), &said, &reason, ticket.as_deref().unwrap_or_default(), &request.length];
+        let claim = match &nonce {
+            Some(nonce) => fingerprint(&["nonce", &who.person, nonce]),
+            None => fingerprint(&[&["request"], whole.as_slice()].concat()),
+        };
+        let now = self.now();
+        let grant = Grant {
+            id: Uuid::now_v7().to_string(),
+            terms,
+            reason,
+            ticket,
+            drill,
+            scope: Scope::Fleet,
+            seconds: length.as_secs(),
+            requested: Done { at: now, by: who.clone(), reason: None },
+            totp: code == Code::Right,
+            needs_approval: factors.approval || code == Code::None,
+            approved: None,
+            begins: None,
+            ends: None,
+            revoked: None,
+            reviewed: None,
+            claim: if nonce.is_some() { format!("nonce/{claim}") } else { claim },
+        };
+        match grant.to_override(None) {
+            Ok(_) => Ok(grant),
+            Err(faults) => {
+                Err(Refused::Invalid(faults.into_iter().map(|fault| (fault.field.to_owned(), fault.detail)).collect()))
+            }
+        }
+    }
+
+    /// What the claim on this request says.
+    async fn claimed(&self, claim: &str, grant: &Grant) -> Result<Claimed, Refused> {
+        if grant.claim.starts_with("nonce/") {
+            return Err(Refused::Conflict("a request with this nonce was made before".to_owned()));
+        }
+        let view = self.store.view().await.map_err(|error| Refused::Unavailable(error.to_string()))?;
+        let found = view.kept.iter().find(|kept| kept.key == claim);
+        let Some(kept) = found else {
+            return Err(Refused::Conflict("the same request came twice: ask again".to_owned()));
+        };
+        let id = String::from_utf8_lossy(&kept.value).into_owned();
+        let key = format!("{GRANTS}{id}");
+        let read = view.kept.iter().find(|kept| kept.key == key);
+        let read = read.and_then(|kept| serde_json::from_slice::<Grant>(&kept.value).ok());
+        let now = self.now();
+        match read {
+            Some(first) if matches!(first.status(now), Status::Pending | Status::Active) => {
+                Ok(Claimed::By(first.view(now)))
+            }
+            Some(_) | None => Ok(Claimed::Over(kept.revision)),
+        }
+    }
+
+    fn find_grant(&self, id: &str) -> Result<Entry<Grant>, Refused> {
+        let none = || Refused::NotFound("no grant has this id".to_owned());
+        self.held().grants.get(id).cloned().ok_or_else(none)
+    }
+
+    /// A second person lets it begin.
+    pub async fn approve_grant(&self, who: &Who, id: &str) -> Result<Value, Refused> {
+        self.limit(who)?;
+        if who.method != "certificate" {
+            return Err(Refused::Forbidden("a grant is approved with a client certificate".to_owned()));
+        }
+        let Entry { value: mut grant, revision } = self.find_grant(id)?;
+        if who.is(&grant.requested.by) {
+            return Err(Refused::Forbidden("nobody approves what they asked for, under whatever name".to_owned()));
+        }
+        if let Some(approvers) = self.policy.current().set.grant_approvers()
+            && !approvers.iter().any(|one| **one == *who.name || **one == *who.person)
+        {
+            return Err(Refused::Forbidden("the policy names others to approve grants".to_owned()));
+        }
+        let now = self.now();
+        match grant.status(now) {
+            Status::Pending => {}
+            Status::Active if grant.approved.as_ref().is_some_and(|done| done.by == *who) => return Ok(grant.view(now)),
+            other => return Err(Refused::Conflict(format!("the grant is {}", other.as_str()))),
+        }
+        if grant.approved.as_ref().is_some_and(|done| now.duration_since(done.at) < APPROVING) {
+            return Err(Refused::Conflict("somebody else approves it just now: look at it again".to_owned()));
+        }
+        grant.approved = Some(Done { at: now, by: who.clone(), reason: None });
+        // Of two who approve at once one goes on from here, so that there is one record of a beginning.
+        let revision = match (grant.scope, self.put_grant(&grant, revision).await?) {
+            (Scope::Local, _) => 0,
+            (Scope::Fleet, Committed::Yes { revision }) => revision,
+            (Scope::Fleet, Committed::No) => {
+                return Err(Refused::Conflict("somebody else was faster: look at it again".to_owned()));
+            }
+        };
+        self.begin(&mut grant, revision, who).await
+    }
+
+    /// End it, or deny it. That needs no second person, and no record can keep it from happening.
+    pub async fn revoke_grant(&self, who: &Who, id: &str, reason: Option<String>) -> Result<Value, Refused> {
+        let Entry { value: mut grant, revision } = self.find_grant(id)?;
+        let now = self.now();
+        match grant.status(now) {
+            Status::Pending | Status::Active => {}
+            other => return Err(Refused::Conflict(format!("the grant is {}", other.as_str()))),
+        }
+        reason.iter().try_for_each(|reason| check_text("reason", reason, 1))?;
+        grant.revoked = Some(Done { at: now, by: who.clone(), reason });
+        match self.put_grant(&grant, revision).await? {
+            Committed::Yes { .. } => {}
+            Committed::No => return Err(Refused::Conflict("it was changed meanwhile: look at it again".to_owned())),
+        }
+        if self.record_grant(&grant, "revoked", Some(who)).await.is_err() {
+            eprintln!("state: the grant {id} was revoked by {}, and the record of it could not be kept", who.name);
+        }
+        self.announce_grant(&grant, "revoked", Some(who));
+        Ok(grant.view(now))
+    }
+
+    /// What was done under it, on every gateway that has told.
+    pub fn grant_uses(&self, id: &str) -> Result<Value, Refused> {
+        let grant = self.find_grant(id)?.value;
+        let now = self.now();
+        let mut view = grant.view(now);
+        let mut uses: std::collections::BTreeMap<String, Uses> = self.held().uses.get(id).cloned().unwrap_or_default();
+        if let Some(own) = self.usage.of(id, &self.gateway) {
+            uses.insert(self.gateway.clone(), own);
+        }
+        if let Value::Object(fields) = &mut view {
+            fields.insert("uses".to_owned(), json!(uses.into_values().collect::<Vec<_>>()));
+        }
+        Ok(view)
+    }
+
+    /// Say that what was done under it was looked at.
+    pub async fn review_grant(&self, who: &Who, id: &str, note: Option<String>) -> Result<Value, Refused> {
+        note.iter().try_for_each(|note| check_text("note", note, 1))?;
+        let Entry { value: mut grant, revision } = self.find_grant(id)?;
+        if who.is(&grant.requested.by) {
+            return Err(Refused::Forbidden("nobody reviews what they asked for, under whatever name".to_owned()));
+        }
+        let now = self.now();
+        if grant.begins.is_none() || grant.status(now) == Status::Active {
+            return Err(Refused::Conflict(format!("the grant is {}", grant.status(now).as_str())));
+        }
+        if grant.reviewed.is_some() {
+            return Err(Refused::Conflict("the grant was reviewed before".to_owned()));
+        }
+        grant.reviewed = Some(Done { at: now, by: who.clone(), reason: note });
+        if self.record_grant(&grant, "reviewed", Some(who)).await.is_err() {
+            return Err(Refused::unrecorded("it still waits for its review"));
+        }
+        match self.put_grant(&grant, revision).await? {
+            Committed::Yes { .. } => self.grant_uses(id),
+            Committed::No => Err(Refused::Conflict("it was changed meanwhile: look at it again".to_owned())),
+        }
+    }
+
+    /// Every grant that is remembered, the newest first.
+    pub fn list_grants(&self) -> Vec<Value> {
+        let now = self.now();
+        let held = self.held();
+        let grants = held.grants.values().rev().map(|entry| {
+            let mut view = entry.value.view(now);
+            if let Value::Object(fields) = &mut view {
+                fields.insert("status".to_owned(), held.grant_status(&entry.value, now).as_str().into());
+            }
+            view
+        });
+        grants.collect()
+    }
+}
+
+enum Claimed {
+    /// By this grant, which waits or holds.
+    By(Value),
+    /// By one that is over.
+    Over(u64),
+}
+
+fn write(key: &str, grant: &Grant) -> Result<Write, Refused> {
+    let value = serde_json::to_vec(grant).map_err(|error| Refused::Unavailable(error.to_string()))?;
+    Ok(Write::Put { key: key.to_owned(), value, ttl: None })
+}

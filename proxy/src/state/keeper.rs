@@ -1,0 +1,300 @@
+//! The one task that hears the store, and lets what is in force be in force.
+
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+
+use super::exception;
+use super::grant::{Grant, Scope, Status};
+use super::held::{GRANTS, Held, MODE, USES};
+use super::mode::{Heard, ModeEntry};
+use super::store::{Change, Committed, Condition, Kept, Local, Transaction, Unavailable, Write};
+use super::{State, exception::Exception};
+
+/// How often the clock is looked at even if nothing ends: a wall clock that is moved forward ends things at once.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// How often what was done under grants is brought to the store.
+const FLUSH_EVERY: Duration = Duration::from_millis(500);
+
+/// How often the highest time seen is brought to the disk, and usage and reminders are looked after.
+const TEND_EVERY: Duration = Duration::from_secs(5);
+
+/// How long what is over stays in the store, to be reviewed and asked about.
+const KEPT_FOR: jiff::SignedDuration = jiff::SignedDuration::from_hours(24 * 90);
+
+/// Entries that one look removes.
+const SWEPT: usize = 32;
+
+/// Grants and the mode of this gateway alone.
+pub(super) async fn take_local(local: &Local, held: &mut Held, now: Timestamp) -> Result<(), Unavailable> {
+    for (key, bytes) in local.notes(GRANTS).await? {
+        let read: Result<Grant, _> = serde_json::from_slice(&bytes);
+        match (key.strip_prefix(GRANTS), read) {
+            (Some(id), Ok(grant)) if grant.scope == Scope::Local => held.put_grant(id, grant, 0, now),
+            (_, read) => {
+                let why = read.err().map_or_else(|| "it is not of this gateway alone".to_owned(), |e| e.to_string());
+                held.unreadable.insert(format!("{key} of this gateway alone"), why);
+            }
+        }
+    }
+    if let Some(bytes) = local.noted(MODE).await? {
+        let entry: Result<ModeEntry, _> = serde_json::from_slice(&bytes);
+        // One that cannot be read was set to contain something.
+        let entry = entry.map_err(|error| Unavailable(format!("the mode of this gateway cannot be read: {error}")))?;
+        held.local_mode = Some(Heard::new(entry, now));
+    }
+    Ok(())
+}
+
+impl State {
+    /// Hear the store, and look after what only time brings about, until the process ends.
+    pub async fn keep(self: Arc<Self>) {
+        self.tell_what_ended_before().await;
+        // Apart: a store that does not answer must not keep anything from ending.
+        tokio::join!(self.listen(), self.look_after());
+    }
+
+    async fn listen(&self) {
+        let mut changes = self.store.watch();
+        loop {
+            let pause = self.held().quiet(self.now(), LOOK_EVERY);
+            tokio::select! {
+                change = changes.recv() => match change {
+                    Some(change) => self.hear(change).await,
+                    None => {
+                        // The watch ended: it is begun anew, at a pace.
+                        tokio::time::sleep(LOOK_EVERY).await;
+                        changes = self.store.watch();
+                    }
+                },
+                () = tokio::time::sleep(pause) => {}
+                () = self.wake.notified() => {}
+            }
+            self.settle().await;
+        }
+    }
+
+    async fn look_after(&self) {
+        let mut tended = Instant::now();
+        loop {
+            tokio::time::sleep(FLUSH_EVERY).await;
+            self.flush_usage().await;
+            self.remind(self.now()).await;
+            if tended.elapsed() >= TEND_EVERY {
+                tended = Instant::now();
+                self.tend().await;
+            }
+        }
+    }
+
+    async fn hear(&self, change: Change) {
+        let now = self.now();
+        let remembered = match change {
+            Change::Whole(view) => {
+                self.held().replace(&view, now);
+                self.lay(now);
+                self.heard_of();
+                if self.is_shared() { self.local.remember(&view.kept, view.revision).await } else { Ok(()) }
+            }
+            Change::Some { revision, puts, deleted } => {
+                {
+                    let mut held = self.held();
+                    puts.iter().for_each(|kept| held.put(kept, now));
+                    deleted.iter().for_each(|key| held.delete(key));
+                }
+                // What it says holds before it is remembered: a slow disk delays no end.
+                self.lay(now);
+                self.heard_of();
+                if self.is_shared() { self.local.learn(&puts, &deleted, revision).await } else { Ok(()) }
+            }
+            Change::Lost { why } => {
+                let mut stale = self.stale.lock().unwrap_or_else(PoisonError::into_inner);
+                if stale.is_none() {
+                    eprintln!("state: the store cannot be reached, what was known of it holds on: {why}");
+                    *stale = Some((Instant::now(), why));
+                }
+                Ok(())
+            }
+        };
+        if let Err(error) = remembered {
+            eprintln!("state: the local copy could not be written: {error}");
+        }
+    }
+
+    fn heard_of(&self) {
+        let mut stale = self.stale.lock().unwrap_or_else(PoisonError::into_inner);
+        if stale.take().is_some() {
+            eprintln!("state: the store is reached again");
+        }
+    }
+
+    /// What this gateway wrote holds here at once; the watch will say the same.
+    pub(super) fn hear_own(&self, written: &[Write], revision: u64) {
+        let now = self.now();
+        {
+            let mut held = self.held();
+            for write in written {
+                match write {
+                    Write::Put { key, value, .. } => {
+                        let kept = Kept { key: key.clone(), value: value.clone(), revision };
+                        held.put(&kept, now);
+                    }
+                    Write::Delete { key } => held.delete(key),
+                }
+            }
+        }
+        self.lay(now);
+        self.wake.notify_one();
+    }
+
+    /// Lay what is in force over the policy, where that is something else than before.
+    pub(super) fn lay(&self, now: Timestamp) {
+        let over = {
+            let held = self.held();
+            held.over(now)
+        };
+        let before = self.policy.over();
+        let paths = |over: &crate::policy_store::Over| {
+            over.overrides.iter().map(|one| (one.info().path.clone(), one.info().expires)).collect::<Vec<_>>()
+        };
+        if before.mode != over.mode || paths(&before) != paths(&over) {
+            self.policy.lay(over);
+        }
+    }
+
+    /// Lay, and tell of what ended since this was done last.
+    pub(super) async fn settle(&self) {
+        let now = self.now();
+        self.lay(now);
+        let ended = {
+            let held = self.held();
+            let grants = held.grants.values().map(|entry| &entry.value);
+            let active: Vec<String> =
+                grants.filter(|grant| held.grant_status(grant, now) == Status::Active).map(Grant::path).collect();
+            let exceptions = held.exceptions.values().map(|entry| &entry.value);
+            let excepted: Vec<String> = exceptions
+                .filter(|one| held.exception_status(one, now) == exception::Status::Active)
+                .map(|one| one.path())
+                .collect();
+            self.metrics.grants_active.set(to_f64(active.len()));
+            self.metrics.exceptions_active.set(to_f64(excepted.len()));
+            let active: std::collections::BTreeSet<String> = active.into_iter().chain(excepted).collect();
+            let mut before = self.in_force.lock().unwrap_or_else(PoisonError::into_inner);
+            let ended: Vec<String> = before.difference(&active).cloned().collect();
+            before.clone_from(&active);
+            ended
+        };
+        for path in ended {
+            self.tell_end(&path).await;
+        }
+        self.tell_mode();
+    }
+
+    /// What only time brings about.
+    async fn tend(&self) {
+        let now = self.now();
+        if let Err(error) = self.local.see(now).await {
+            eprintln!("state: the time could not be noted: {error}");
+        }
+        let (unreviewed, pending) = {
+            let mut held = self.held();
+            held.tidy();
+            let unreviewed = held.grants.values().filter(|entry| entry.value.wants_review(now)).count();
+            let pending = held.exceptions.values();
+            let pending = pending.filter(|entry| entry.value.status(now) == exception::Status::Pending).count();
+            (unreviewed, pending)
+        };
+        self.metrics.grants_unreviewed.set(to_f64(unreviewed));
+        self.metrics.exceptions_pending.set(to_f64(pending));
+        self.metrics.state_staleness.set(self.stale().map_or(0.0, |(since, _)| since.as_secs_f64()));
+        self.sweep(now).await;
+    }
+
+    /// Remove from the store what has been over for long, and was reviewed where that is asked for.
+    async fn sweep(&self, now: Timestamp) {
+        let old = |at: Timestamp| now.duration_since(at) > KEPT_FOR;
+        let gone: Vec<(String, u64)> = {
+            let held = self.held();
+            let grants = held.grants.values().filter(|entry| {
+                let grant = &entry.value;
+                let over = !matches!(grant.status(now), Status::Active | Status::Pending);
+                grant.scope == Scope::Fleet && over && !grant.wants_review(now) && old(grant.requested.at)
+            });
+            let exceptions = held.exceptions.values().filter(|entry| {
+                let over = !matches!(entry.value.status(now), exception::Status::Active | exception::Status::Pending);
+                over && old(entry.value.requested.at)
+            });
+            let grants = grants.map(|entry| (format!("{GRANTS}{}", entry.value.id), entry.revision));
+            let exceptions = exceptions.map(|entry| (super::exceptions::key(&entry.value.id), entry.revision));
+            grants.chain(exceptions).take(SWEPT).collect()
+        };
+        for (key, revision) in gone {
+            let transaction = Transaction {
+                conditions: vec![Condition::At { key: key.clone(), revision }],
+                writes: vec![Write::Delete { key }],
+            };
+            // Another gateway may have done it; and if not, the next look does.
+            if self.commit(transaction).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Bring what was done under grants to where a review finds it.
+    pub(super) async fn flush_usage(&self) {
+        for (grant, uses) in self.usage.changed(&self.gateway) {
+            let Ok(value) = serde_json::to_vec(&uses) else { continue };
+            let key = format!("{USES}{grant}/{}", self.gateway);
+            let local = self.held().grants.get(&grant).is_some_and(|entry| entry.value.scope == Scope::Local);
+            let told = if local {
+                self.held().uses.entry(grant.clone()).or_default().insert(self.gateway.clone(), uses);
+                self.local.note(&key, &value).await.is_ok()
+            } else {
+                let writes = vec![Write::Put { key, value, ttl: None }];
+                let transaction = Transaction { conditions: Vec::new(), writes };
+                matches!(self.commit(transaction).await, Ok(Committed::Yes { .. }))
+            };
+            if !told {
+                self.usage.untold(&grant);
+                return;
+            }
+        }
+    }
+
+    /// Go on counting where an earlier run of this gateway stopped.
+    pub(super) fn resume_usage(&self) {
+        let held = self.held();
+        for (grant, uses) in &held.uses {
+            if let Some(uses) = uses.get(&self.gateway) {
+                self.usage.resume(grant, uses);
+            }
+        }
+    }
+
+    /// Exceptions that end soon, each once for the whole fleet: whoever writes that it was told tells it.
+    async fn remind(&self, now: Timestamp) {
+        let due: Vec<(Exception, u64)> = {
+            let held = self.held();
+            let due = held.exceptions.values().filter(|entry| {
+                let one = &entry.value;
+                one.reminded.is_none()
+                    && held.exception_status(one, now) == exception::Status::Active
+                    && one.remind_at().is_some_and(|at| now >= at)
+            });
+            due.map(|entry| (entry.value.clone(), entry.revision)).collect()
+        };
+        for (mut one, revision) in due {
+            one.reminded = Some(now);
+            if matches!(self.put_exception(&one, revision).await, Ok(Committed::Yes { .. })) {
+                self.tell_reminder(&one).await;
+            }
+        }
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "nobody has 2^53 grants")]
+fn to_f64(count: usize) -> f64 {
+    count as f64
+}

@@ -1,0 +1,273 @@
+//! What operators lay over a policy, and where it is kept: grants, exceptions and the containment mode.
+//!
+//! One task ([`State::keep`]) hears what the store says, works out what is in force by two clocks, and lays it over the
+//! policy. Operations change the store and nothing else: what an operator asked for holds because the task heard of it,
+//! on this gateway like on every other.
+
+pub mod store;
+
+pub mod entry;
+
+pub mod grant;
+
+pub mod exception;
+
+pub mod mode;
+
+pub mod usage;
+
+mod held;
+
+mod keeper;
+
+mod grants;
+pub use grants::{Code, GrantRequest};
+
+mod exceptions;
+pub use exceptions::{ExceptionRequest, Requester, ceiling_text, export};
+
+mod modes;
+pub use modes::ModeRequest;
+
+mod claims;
+
+mod telling;
+
+mod webhooks;
+pub use webhooks::{Webhook, Webhooks};
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use claims::Rate;
+use entry::Who;
+use gatepass_policy::identity::Identity;
+use gatepass_policy::pattern::IdentityPattern;
+use held::{Held, Trust};
+use jiff::{SignedDuration, Timestamp};
+use store::{Committed, Local, Store, Transaction, Unavailable};
+use tokio::sync::Notify;
+use usage::{Usage, Way};
+
+use crate::clock::Clock;
+use crate::evidence::Evidence;
+use crate::metrics::Metrics;
+use crate::policy_store::PolicyStore;
+
+/// Whether other gateways use it too.
+fn is_shared(store: &Store) -> bool {
+    !matches!(store, Store::Embedded(_))
+}
+
+/// Why something was not done. Each text is for the operator who asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// The request says something that cannot be: the field, and what is wrong with it.
+    Invalid(Vec<(String, String)>),
+    /// It is not this operator's to do.
+    Forbidden(String),
+    /// There is no such thing.
+    NotFound(String),
+    /// It stands otherwise than the request takes it to.
+    Conflict(String),
+    /// Too often; again after this time.
+    TooMany(Duration),
+    /// The store or the evidence cannot be written to.
+    Unavailable(String),
+}
+
+impl Refused {
+    fn field(field: &str, detail: impl Into<String>) -> Refused {
+        Refused::Invalid(vec![(field.to_owned(), detail.into())])
+    }
+
+    fn unrecorded(what: &str) -> Refused {
+        Refused::Unavailable(format!("the record of it could not be brought to the disk, so {what}"))
+    }
+}
+
+/// The longest lives, by the gateway's configuration; the policy may say less.
+#[derive(Clone, Copy, Debug)]
+pub struct Ceilings {
+    /// Of a grant.
+    pub grant: SignedDuration,
+    /// Of an exception.
+    pub exception: SignedDuration,
+    /// Requests of one person in a minute.
+    pub requests_per_minute: u32,
+}
+
+/// What the state is made of.
+pub struct Parts {
+    /// Where everything is kept.
+    pub store: Store,
+    /// This gateway's own directory.
+    pub local: Local,
+    /// What overrides are laid over.
+    pub policy: Arc<PolicyStore>,
+    /// Records.
+    pub evidence: Evidence,
+    /// The time.
+    pub clock: Clock,
+    /// Metrics.
+    pub metrics: Arc<Metrics>,
+    /// This gateway's name.
+    pub gateway: String,
+    /// The longest lives.
+    pub ceilings: Ceilings,
+    /// Who is told at once.
+    pub webhooks: Webhooks,
+}
+
+/// The overrides of this gateway.
+pub struct State {
+    store: Store,
+    local: Local,
+    policy: Arc<PolicyStore>,
+    evidence: Evidence,
+    clock: Clock,
+    metrics: Arc<Metrics>,
+    gateway: String,
+    ceilings: Ceilings,
+    webhooks: Webhooks,
+    held: Mutex<Held>,
+    usage: Usage,
+    rate: Mutex<Rate>,
+    /// Since when the store has not been heard of, and why.
+    stale: Mutex<Option<(Instant, String)>>,
+    /// What was in force last, by path.
+    in_force: Mutex<BTreeSet<String>>,
+    /// When the mode was set whose own return was told last.
+    mode_told: Mutex<Option<Timestamp>>,
+    wake: Notify,
+}
+
+impl State {
+    /// Begin with what this gateway knew when it stopped: it holds before the store is heard of.
+    ///
+    /// # Errors
+    ///
+    /// Where the local copy cannot be read: a gateway that forgot an end, or a containment, must not start.
+    pub async fn open(parts: Parts) -> Result<Arc<State>, Unavailable> {
+        let Parts { store, local, policy, evidence, clock, metrics, gateway, ceilings, webhooks } = parts;
+        let now = clock.now();
+        let behind = local.highest_seen().is_some_and(|highest| clock.wall() < highest);
+        let trust = if behind { Trust::Behind } else { Trust::Good };
+        if behind {
+            eprintln!(
+                "state: the clock stands behind the highest time that was seen: grants and exceptions of before are over"
+            );
+        }
+        let mut held = Held::new(trust);
+        let known = if is_shared(&store) { local.copy().await? } else { store.view().await? };
+        match (is_shared(&store), known.revision) {
+            // Nothing was ever heard of it: there may be a mode that contains something.
+            (true, 0) => match store.view().await {
+                Ok(view) => held.replace(&view, now),
+                Err(error) => {
+                    eprintln!(
+                        "state: the store was never heard of ({error}): until it is, everything but grants is denied"
+                    );
+                    held.assume_nothing(now);
+                }
+            },
+            (true | false, _) => held.replace(&known, now),
+        }
+        keeper::take_local(&local, &mut held, now).await?;
+        local.see(now).await?;
+        let state = State {
+            store,
+            local,
+            policy,
+            evidence,
+            clock,
+            metrics,
+            gateway,
+            ceilings,
+            webhooks,
+            held: Mutex::new(held),
+            usage: Usage::default(),
+            rate: Mutex::new(Rate::default()),
+            stale: Mutex::new(None),
+            in_force: Mutex::new(BTreeSet::new()),
+            mode_told: Mutex::new(None),
+            wake: Notify::new(),
+        };
+        state.resume_usage();
+        state.lay(now);
+        Ok(Arc::new(state))
+    }
+
+    /// Data classes that were left out: those that the registry gives the one identity that is named.
+    pub fn complete(&self, identities: &[String], data_classes: &mut Vec<String>) {
+        let ([identity], true) = (identities, data_classes.is_empty()) else { return };
+        let exact = IdentityPattern::parse(identity).is_ok_and(|pattern| pattern.exact().is_some());
+        if exact {
+            let subject = self.policy.current().set.registered(&Identity::named(identity));
+            data_classes.extend(subject.registered.iter().map(ToString::to_string));
+        }
+    }
+
+    /// A connection was admitted under this grant.
+    pub fn opened(&self, grant: &str, way: &Way) {
+        if self.usage.opened(grant, way) {
+            self.tell_used(grant, way);
+        }
+    }
+
+    /// One of them ended.
+    pub fn carried(&self, grant: &str, way: &Way, sent: u64, received: u64) {
+        self.usage.carried(grant, way, sent, received);
+    }
+
+    /// Why the store is not heard of, and since when; `None` while it is.
+    pub fn stale(&self) -> Option<(Duration, String)> {
+        let stale = self.stale.lock().unwrap_or_else(PoisonError::into_inner);
+        stale.as_ref().map(|(since, why)| (since.elapsed(), why.clone()))
+    }
+
+    /// What somebody should know: kept things that cannot be read, and overrides that the policy does not take.
+    pub fn worries(&self) -> Vec<String> {
+        let mut worries: Vec<String> = self
+            .stale()
+            .map(|(since, why)| format!("state: the store was not heard of for {} s: {why}", since.as_secs()))
+            .into_iter()
+            .collect();
+        let held = self.held();
+        worries.extend(held.unreadable.iter().map(|(key, why)| format!("state: `{key}` cannot be read: {why}")));
+        drop(held);
+        worries
+            .extend(self.policy.current().dormant.iter().map(|dormant| format!("{}: {}", dormant.path, dormant.why)));
+        worries
+    }
+
+    /// Whether the store is shared with other gateways.
+    fn is_shared(&self) -> bool {
+        is_shared(&self.store)
+    }
+
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Commit, and let what was committed hold on this gateway before this returns.
+    async fn commit(&self, transaction: Transaction) -> Result<Committed, Unavailable> {
+        let written: Vec<_> = transaction.writes.clone();
+        let committed = self.store.commit(transaction).await?;
+        if let Committed::Yes { revision } = committed {
+            self.hear_own(&written, revision);
+        }
+        Ok(committed)
+    }
+
+    fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Too many requests of one person are refused, whatever becomes of them.
+    fn limit(&self, who: &Who) -> Result<(), Refused> {
+        let mut rate = self.rate.lock().unwrap_or_else(PoisonError::into_inner);
+        rate.take(&who.person, self.ceilings.requests_per_minute).map_err(Refused::TooMany)
+    }
+}

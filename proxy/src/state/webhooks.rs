@@ -1,0 +1,158 @@
+//! Announcements: who is on duty is told at once, signed so that nobody else can tell it, and again until it was taken.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_lc_rs::hmac;
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use tokio_rustls::TlsConnector;
+
+use crate::metrics::Metrics;
+
+/// Announcements that wait; more are dropped, and counted: what they tell is in the records all the same.
+const WAITING_MAX: usize = 256;
+
+/// One try.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Tries of one announcement, with a pause that doubles between them: about ten minutes.
+const TRIES: u32 = 10;
+
+/// The first pause.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+
+/// Bytes of an answer that are read.
+const ANSWER_MAX: usize = 64 << 10;
+
+/// Where announcements go.
+#[derive(Clone)]
+pub struct Webhook {
+    /// Whether it is spoken to in TLS.
+    pub tls: Option<Arc<rustls::ClientConfig>>,
+    /// Its host.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// Path and query.
+    pub path: String,
+    /// The key of the signature.
+    pub secret: Vec<u8>,
+}
+
+/// All of them.
+#[derive(Clone, Default)]
+pub struct Webhooks {
+    queues: Arc<[mpsc::Sender<Arc<str>>]>,
+    metrics: Option<Arc<Metrics>>,
+}
+
+impl Webhooks {
+    /// Start a task for each: one that hangs does not keep others waiting. To be called within the runtime.
+    pub fn start(webhooks: Vec<Webhook>, metrics: &Arc<Metrics>) -> Webhooks {
+        let start = |webhook: Webhook| {
+            let (queue, waiting) = mpsc::channel(WAITING_MAX);
+            tokio::spawn(deliver(webhook, waiting, Arc::clone(metrics)));
+            queue
+        };
+        Webhooks { queues: webhooks.into_iter().map(start).collect(), metrics: Some(Arc::clone(metrics)) }
+    }
+
+    /// Tell all of them. Never waits.
+    pub(super) fn tell(&self, what: &Value) {
+        let text: Arc<str> = what.to_string().into();
+        for queue in self.queues.iter() {
+            if queue.try_send(Arc::clone(&text)).is_err() {
+                self.metrics.iter().for_each(|metrics| metrics.webhook_failures.increment(1));
+                eprintln!("webhook: too much waits to be told; this is not: {text}");
+            }
+        }
+    }
+}
+
+async fn deliver(webhook: Webhook, mut waiting: mpsc::Receiver<Arc<str>>, metrics: Arc<Metrics>) {
+    while let Some(text) = waiting.recv().await {
+        let mut pause = FIRST_PAUSE;
+        for attempt in 1..=TRIES {
+            let sent = tokio::time::timeout(PATIENCE, send(&webhook, &text)).await;
+            let why = match sent {
+                Ok(Ok(())) => break,
+                Ok(Err(why)) => why,
+                Err(_) => "no answer in 5 s".to_owned(),
+            };
+            metrics.webhook_failures.increment(1);
+            if attempt == TRIES {
+                eprintln!("webhook: `{}` was not told after {TRIES} tries: {why}", webhook.host);
+                break;
+            }
+            if attempt == 1 {
+                eprintln!("webhook: `{}` does not take an announcement, it is tried again: {why}", webhook.host);
+            }
+            tokio::time::sleep(pause).await;
+            pause = pause.saturating_mul(2).min(Duration::from_secs(120));
+        }
+    }
+}
+
+async fn send(webhook: &Webhook, text: &str) -> Result<(), String> {
+    let stream = TcpStream::connect((webhook.host.as_str(), webhook.port)).await.map_err(|error| error.to_string())?;
+    match &webhook.tls {
+        None => post(TokioIo::new(stream), webhook, text).await,
+        Some(config) => {
+            let name = rustls::pki_types::ServerName::try_from(webhook.host.clone());
+            let name = name.map_err(|_| "the host is not a name that a certificate can prove".to_owned())?;
+            let stream = TlsConnector::from(Arc::clone(config)).connect(name, stream).await;
+            post(TokioIo::new(stream.map_err(|error| error.to_string())?), webhook, text).await
+        }
+    }
+}
+
+async fn post<S>(stream: S, webhook: &Webhook, text: &str) -> Result<(), String>
+where
+    S: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
+{
+    let broken = |error: hyper::Error| error.to_string();
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(stream).await.map_err(broken)?;
+    let connection = tokio::spawn(connection);
+    let host = match webhook.host.contains(':') {
+        true => format!("[{}]:{}", webhook.host, webhook.port),
+        false => format!("{}:{}", webhook.host, webhook.port),
+    };
+    let request = http::Request::post(&webhook.path)
+        .header("host", host)
+        .header("content-type", "application/json")
+        .header("gatepass-signature", signature(&webhook.secret, jiff::Timestamp::now().as_second(), text))
+        .body(Full::new(Bytes::from(text.to_owned())))
+        .map_err(|error| error.to_string())?;
+    let response = sender.send_request(request).await.map_err(broken)?;
+    let status = response.status();
+    // Whatever it says besides is read, so that the connection ends in peace, and not looked at.
+    let _ = Limited::new(response.into_body(), ANSWER_MAX).collect().await;
+    connection.abort();
+    if status.is_success() { Ok(()) } else { Err(format!("it answered {status}")) }
+}
+
+/// `t=SECONDS,v1=HEX`: HMAC-SHA256 over `SECONDS.BODY`, so that an old announcement cannot be told again as a new one.
+pub fn signature(secret: &[u8], seconds: i64, body: &str) -> String {
+    let key = hmac::Key::new(hmac::HMAC_SHA256, secret);
+    let tag = hmac::sign(&key, format!("{seconds}.{body}").as_bytes());
+    let hex: String = tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("t={seconds},v1={hex}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_signature_is_over_the_time_and_the_body() {
+        let told = signature(b"secret", 1_700_000_000, "{}");
+        assert!(told.starts_with("t=1700000000,v1=") && told.len() == 16 + 64, "{told}");
+        assert_ne!(told, signature(b"secret", 1_700_000_001, "{}"));
+        assert_ne!(told, signature(b"other", 1_700_000_000, "{}"));
+    }
+}
