@@ -53,16 +53,6 @@ pub fn state(shared: &Arc<Shared>, phase: watch::Receiver<Phase>, admin: &Admin,
     }
 }
 
-fn settings(provider: &gatepass_config::oidc::Oidc) -> oidc::Settings {
-    oidc::Settings {
-        issuer: provider.issuer.value.clone(),
-        client_id: provider.client_id.clone(),
-        audience: provider.audience.clone(),
-        ca: provider.ca.as_ref().map(|ca| ca.value.clone()),
-        email_domain: provider.email_domain.clone(),
-    }
-}
-
 /// Grants, exceptions, the mode and open tunnels.
 fn overriding(shared: &Arc<Shared>) -> Overriding {
     let of_rehearsal = Arc::clone(shared);
@@ -115,6 +105,16 @@ fn record(shared: &Shared, call: &Call<'_>) -> Result<(), Unkept> {
     shared.evidence.acted(act).map_err(|unavailable| Unkept(unavailable.to_string()))
 }
 
+fn settings(provider: &gatepass_config::oidc::Oidc) -> oidc::Settings {
+    oidc::Settings {
+        issuer: provider.issuer.value.clone(),
+        client_id: provider.client_id.clone(),
+        audience: provider.audience.clone(),
+        ca: provider.ca.as_ref().map(|ca| ca.value.clone()),
+        email_domain: provider.email_domain.clone(),
+    }
+}
+
 fn ready(shared: &Shared, phase: Phase) -> Ready {
     let mut ready = Ready::default();
     if phase != Phase::Serving {
@@ -126,13 +126,13 @@ fn ready(shared: &Shared, phase: Phase) -> Ready {
             .degraded
             .push(format!("since {since} the policy on disk is refused, and the last good one is in force: {first}"));
     }
+    ready.degraded.extend(shared.state.worries());
     if let Some(problems) = shared.admin.as_ref().and_then(|kept| kept.refused()) {
         let first = problems.lines().next().unwrap_or_default();
         ready
             .degraded
             .push(format!("the operators on disk are refused, and those known so far stay in force: {first}"));
     }
-    ready.degraded.extend(shared.state.worries());
     if shared.floor.load().development_loopback {
         ready.degraded.push("floor: development (rules may open loopback addresses)".to_owned());
     }

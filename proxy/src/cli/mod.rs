@@ -20,9 +20,17 @@ mod operator;
 
 mod operators;
 
-mod login;
-
 mod tunnels;
+
+mod overrides;
+
+mod grant;
+
+mod exception;
+
+mod containment;
+
+mod login;
 
 mod answers;
 
@@ -64,6 +72,15 @@ enum Command {
     /// What is open now: see it, see what another bundle would cut, cut it.
     #[command(subcommand)]
     Tunnels(tunnels::Command),
+    /// Break-glass: access that no rule gives, for a short time, with two people or a one-time code.
+    #[command(subcommand)]
+    Grant(grant::Command),
+    /// Exceptions: asked for by who was denied, approved by somebody else, over by themselves.
+    #[command(subcommand)]
+    Exception(exception::Command),
+    /// The containment mode.
+    #[command(subcommand)]
+    Mode(containment::Command),
     /// The records: follow them, ask them, take them along.
     #[command(subcommand)]
     Evidence(evidence::Command),
@@ -94,6 +111,9 @@ pub fn run() -> ExitCode {
         Some(Command::Explain(arguments)) => explain::run(&arguments),
         Some(Command::Why(arguments)) => why::run(&arguments),
         Some(Command::Tunnels(command)) => tunnels::run(&command),
+        Some(Command::Grant(command)) => grant::run(&command),
+        Some(Command::Exception(command)) => exception::run(&command),
+        Some(Command::Mode(command)) => containment::run(&command),
         Some(Command::Evidence(command)) => evidence::run(&command),
         Some(Command::Login(arguments)) => login::run(&arguments),
         Some(Command::Operators(command)) => operators::run(&command),

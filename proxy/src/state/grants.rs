@@ -349,8 +349,8 @@ impl State {
         let now = self.now();
         let mut view = grant.view(now);
         let mut uses: std::collections::BTreeMap<String, Uses> = self.held().uses.get(id).cloned().unwrap_or_default();
-        if let Some(own) = self.usage.of(id, &self.gateway) {
-            uses.insert(self.gateway.clone(), own);
+        if let Some(own) = self.usage.of(id, &self.replica) {
+            uses.insert(self.replica.id.clone(), own);
         }
         if let Value::Object(fields) = &mut view {
             fields.insert("uses".to_owned(), json!(uses.into_values().collect::<Vec<_>>()));

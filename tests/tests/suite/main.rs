@@ -31,6 +31,8 @@ mod dashboards;
 
 mod deployment;
 
+mod fleet;
+
 mod hellos;
 
 mod identity;

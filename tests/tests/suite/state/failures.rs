@@ -107,7 +107,11 @@ async fn a_leader_that_is_cut_off_is_left_for_its_successor_and_nobody_is_told_a
 async fn a_watcher_whose_past_was_compacted_is_told_so_and_then_the_whole() {
     let mut cluster = Cluster::start();
     let follower = (cluster.leader() + 1) % 3;
-    let (writer, reader) = (store_from(&cluster, (follower + 1) % 3), store_from(&cluster, follower));
+    let writer = store_from(&cluster, (follower + 1) % 3);
+    let mut endpoints = cluster.endpoints();
+    endpoints.rotate_left(follower);
+    // Four seconds at least until it turns to another member, so that the past is gone by then.
+    let reader = store_within(&endpoints, &cluster.tls_section(), "state_heartbeat: 4s");
     let mut changes = reader.watch();
     assert!(matches!(next(&mut changes).await, Change::Whole(_)));
     cluster.pause(follower);
@@ -161,4 +165,67 @@ async fn without_a_majority_a_commit_ends_in_time_and_nothing_was_written() {
         assert!(Instant::now() < end, "two of three are a majority");
     }
     assert!(matches!(left.commit(once("grant", "x")).await, Ok(Committed::Yes { .. })));
+}
+
+/// What came of a commit of a key that nobody else writes.
+enum Said {
+    Kept,
+    NotKept,
+    Unknown,
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_said_of_a_commit_is_true_whatever_happens_to_the_leader_meanwhile() {
+    let mut cluster = Cluster::start();
+    let leader = cluster.leader();
+    let (over, goes_on) = tokio::sync::watch::channel(());
+    let writers: Vec<_> = (0..6)
+        .map(|writer| {
+            // Two of them know the leader only, and meet its death in the middle of a write.
+            let store = if writer < 2 { store_at(&cluster, leader) } else { store_from(&cluster, writer % 3) };
+            let goes_on = goes_on.clone();
+            tokio::spawn(async move {
+                let mut said = Vec::new();
+                for number in 0.. {
+                    let key = format!("{writer}/{number}");
+                    said.push(match store.commit(once(&key, "x")).await {
+                        Ok(Committed::Yes { .. }) => (key, Said::Kept),
+                        Ok(Committed::No) => panic!("`{key}` is written twice"),
+                        Err(Unavailable(why)) if why.starts_with("nothing was") => (key, Said::NotKept),
+                        Err(_) => (key, Said::Unknown),
+                    });
+                    if goes_on.has_changed().is_err() {
+                        break;
+                    }
+                }
+                said
+            })
+        })
+        .collect();
+    let observer = store_from(&cluster, (leader + 1) % 3);
+    let mut changes = observer.watch();
+    let mut known = Known::default();
+    known.until(&mut changes, "0/20").await;
+    cluster.kill(leader);
+    insist(&observer, always(vec![put("elected", "x")])).await;
+    known.until(&mut changes, "elected").await;
+    drop(over);
+    let (mut kept, mut unknown) = (0, 0);
+    let mut all = Vec::new();
+    for writer in writers {
+        all.extend(writer.await.unwrap());
+    }
+    let view = observer.view().await.unwrap();
+    for (key, said) in all {
+        let there = view.kept.iter().any(|kept| kept.key == key);
+        match said {
+            Said::Kept => {
+                assert!(there, "`{key}` was acknowledged, and is not there");
+                kept += 1;
+            }
+            Said::NotKept => assert!(!there, "`{key}` was said not to be written, and is there"),
+            Said::Unknown => unknown += 1,
+        }
+    }
+    assert!(kept > 20 && unknown <= 6, "{kept} kept, {unknown} unknown: one in flight for each writer at most");
 }

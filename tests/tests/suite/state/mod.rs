@@ -7,8 +7,8 @@ mod failures;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use gatepass::state::store::etcd::Etcd;
-use gatepass::state::store::{Bounds, Change, Committed, Condition, Store, Transaction, Unavailable, Write};
+use gatepass::clock::Clock;
+use gatepass::state::store::{Change, Committed, Condition, Store, Transaction, Unavailable, Write};
 use gatepass_tests::{Cluster, Scratch};
 use tokio::sync::mpsc::Receiver;
 use tokio::time::{Instant, timeout};
@@ -32,10 +32,10 @@ fn store_within(endpoints: &[String], keys: &str, limits: &str) -> Store {
          limits: {{{limits}}}\n"
     );
     let config = gatepass_config::load(&scratch.write("gatepass.yaml", text), jiff::Timestamp::now()).unwrap();
-    match &config.state.store {
-        gatepass_config::state::Store::Etcd(etcd) => Store::Etcd(Etcd::new(etcd, Bounds::of(&config.limits)).unwrap()),
-        gatepass_config::state::Store::Embedded => panic!("the store is embedded"),
-    }
+    let (store, local) = Store::open(&config.state, &config.limits, Clock::system()).unwrap();
+    assert!(matches!(store, Store::Etcd(_)));
+    assert!(local.directory().starts_with(scratch.path()));
+    store
 }
 
 /// A store of all members, asked from this one on.
@@ -207,7 +207,28 @@ async fn a_large_store_is_viewed_whole_and_one_beyond_its_bound_is_not() {
     known.until(&mut store.watch(), "19/127").await;
     assert_eq!((known.kept.len(), known.wholes), (2_560, 1));
     let small = store_within(&cluster.endpoints(), &cluster.tls_section(), "state_keys: 2000");
+    let Unavailable(why) = small.commit(once("one more", "x")).await.unwrap_err();
+    assert!(why.contains("nothing was written") && why.contains("would hold more than 2000 keys"), "{why}");
+    assert!(matches!(
+        small.commit(always(vec![Write::Delete { key: "00/000".to_owned() }])).await,
+        Ok(Committed::Yes { .. })
+    ));
     let Unavailable(why) = small.view().await.unwrap_err();
     assert!(why.contains("more than 2000 of our keys (`limits.state_keys`)"), "{why}");
     assert!(matches!(next(&mut small.watch()).await, Change::Lost { why } if why.contains("limits.state_keys")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_watcher_that_does_not_read_is_told_that_it_lost_changes_and_then_the_whole() {
+    let cluster = Cluster::start();
+    let store = store_within(&cluster.endpoints(), &cluster.tls_section(), "state_changes: 16");
+    let mut changes = store.watch();
+    let mut known = Known::default();
+    known.learn(next(&mut changes).await);
+    for number in 0..60 {
+        insist(&store, always(vec![put(&format!("{number:02}"), "x")])).await;
+    }
+    known.until(&mut changes, "59").await;
+    assert_eq!((known.kept.len(), known.wholes, known.losses.len()), (60, 2, 1));
+    assert!(known.losses[0].contains("behind by more than 16 changes"), "{:?}", known.losses);
 }

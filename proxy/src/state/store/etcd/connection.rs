@@ -42,6 +42,9 @@ pub(super) type Token = MetadataValue<Ascii>;
 /// Bytes of one answer: a page of the largest values.
 const ANSWER_MAX: usize = 1 << 30;
 
+/// Bytes under way: a page of a view at once.
+const WINDOW: u32 = 4 << 20;
+
 /// Where a member is.
 #[derive(Clone, Debug)]
 pub(super) struct Place {
@@ -190,7 +193,8 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let mut builder = Builder::new(TokioExecutor::new());
-    builder.timer(TokioTimer::new()).adaptive_window(true);
+    // A fixed window: finding a good one takes pings, of which etcd counts too many.
+    builder.timer(TokioTimer::new()).initial_stream_window_size(WINDOW).initial_connection_window_size(WINDOW);
     let (sender, connection) = builder.handshake(TokioIo::new(stream)).await.map_err(|error| error.to_string())?;
     let (end, ended) = watch::channel(None);
     let driver = tokio::spawn(async move {

@@ -51,6 +51,9 @@ pub struct RangeResponse {
     /// Whether there are keys beyond the limit.
     #[prost(bool, tag = "3")]
     pub more: bool,
+    /// Keys of the range, whatever the limit.
+    #[prost(int64, tag = "4")]
+    pub count: i64,
 }
 
 /// A write of a key.

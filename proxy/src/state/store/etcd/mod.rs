@@ -58,6 +58,23 @@ struct Cluster {
     token: Mutex<Option<Token>>,
 }
 
+/// A transaction that is to be committed.
+struct Wanted {
+    request: TxnRequest,
+    /// How long its lease must last, if it needs one.
+    lease: Option<Duration>,
+    /// Keys that the store has more after it, at most.
+    more: usize,
+}
+
+/// What a member said that speaks for its cluster.
+struct Probed {
+    /// What the cluster has come to.
+    revision: u64,
+    /// Keys of ours.
+    keys: usize,
+}
+
 impl Etcd {
     /// A cluster; nothing is connected yet. Blocks on the files of its TLS, which are read again at every connection.
     ///
@@ -88,11 +105,14 @@ impl Etcd {
 
     pub(super) async fn commit(&self, transaction: Transaction) -> Result<Committed, Unavailable> {
         let end = Instant::now() + self.0.bounds.patience;
-        let lease = transaction::lease(&transaction);
-        let request = Arc::new(transaction::request(&self.0.prefix, transaction));
+        let wanted = Arc::new(Wanted {
+            lease: transaction::lease(&transaction),
+            more: transaction::more(&transaction),
+            request: transaction::request(&self.0.prefix, transaction),
+        });
         let commit = |connection: Arc<Connection>| {
-            let (cluster, request) = (Arc::clone(&self.0), Arc::clone(&request));
-            async move { cluster.commit(&connection, &request, lease, end).await }
+            let (cluster, wanted) = (Arc::clone(&self.0), Arc::clone(&wanted));
+            async move { cluster.commit(&connection, &wanted, end).await }
         };
         self.0.on_a_member(end, commit).await
     }
@@ -194,21 +214,24 @@ impl Cluster {
     }
 
     /// Commit on this member, if it can still speak for its cluster.
-    async fn commit(
-        &self,
-        connection: &Connection,
-        request: &TxnRequest,
-        lease: Option<Duration>,
-        end: Instant,
-    ) -> Result<Committed, Failure> {
-        self.probe(connection).await.map_err(Failure::harmless)?;
-        let mut request = request.clone();
-        let lease = match lease {
+    async fn commit(&self, connection: &Connection, wanted: &Wanted, end: Instant) -> Result<Committed, Failure> {
+        let probed = self.probe(connection).await.map_err(Failure::harmless)?;
+        let keys = self.bounds.keys;
+        // A store that has more than its readers take would be none to all of them.
+        if wanted.more > 0 && probed.keys.saturating_add(wanted.more) > keys {
+            return Err(Failure::Refused(format!("the store would hold more than {keys} keys (`limits.state_keys`)")));
+        }
+        let mut request = wanted.request.clone();
+        let lease = match wanted.lease {
             None => None,
             Some(ttl) => Some(self.grant(connection, ttl).await.map_err(Failure::harmless)?),
         };
         transaction::attach(&mut request, lease);
         let limit = self.bounds.timeout.min(end.saturating_duration_since(Instant::now()));
+        // What cannot be answered in time is not asked: its outcome would be unknown.
+        if limit < self.bounds.timeout / 4 {
+            return Err(Failure::NotTaken("there was no time left for the write".to_owned()));
+        }
         let answer: TxnResponse = self.ask(connection, "/etcdserverpb.KV/Txn", request, limit).await?;
         if answer.succeeded {
             return Ok(Committed::Yes { revision: revision(answer.header.map(|header| header.revision)) });
@@ -222,12 +245,13 @@ impl Cluster {
         Ok(Committed::No)
     }
 
-    /// Whether this member can speak for its cluster: the revision that the cluster has come to.
-    async fn probe(&self, connection: &Connection) -> Result<u64, Failure> {
+    /// Whether this member can speak for its cluster.
+    async fn probe(&self, connection: &Connection) -> Result<Probed, Failure> {
         let question = RangeRequest { limit: 1, keys_only: true, ..self.everything() };
         let answer: RangeResponse =
             self.ask(connection, "/etcdserverpb.KV/Range", question, self.bounds.heartbeat).await?;
-        Ok(revision(answer.header.map(|header| header.revision)))
+        let keys = usize::try_from(answer.count).unwrap_or(0);
+        Ok(Probed { revision: revision(answer.header.map(|header| header.revision)), keys })
     }
 
     async fn grant(&self, connection: &Connection, ttl: Duration) -> Result<i64, Failure> {

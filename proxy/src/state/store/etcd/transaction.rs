@@ -20,6 +20,25 @@ pub(super) fn lease(transaction: &Transaction) -> Option<Duration> {
     ends.max()
 }
 
+/// How many keys there are more after a transaction, at most: a key that must be there, or goes, is none.
+pub(super) fn more(transaction: &Transaction) -> usize {
+    let there = |key: &String| {
+        transaction.conditions.iter().any(|condition| match condition {
+            Condition::At { key: known, .. } => known == key,
+            Condition::Absent(_) => false,
+        })
+    };
+    let new = transaction.writes.iter().filter(|write| match write {
+        Write::Put { key, .. } => !there(key),
+        Write::Delete { .. } => false,
+    });
+    let gone = transaction.writes.iter().filter(|write| match write {
+        Write::Put { .. } => false,
+        Write::Delete { key } => there(key),
+    });
+    new.count().saturating_sub(gone.count())
+}
+
 /// The transaction, with every key below `prefix`.
 pub(super) fn request(prefix: &str, transaction: Transaction) -> TxnRequest {
     let full = |key: String| [prefix.as_bytes(), key.as_bytes()].concat();
@@ -120,6 +139,22 @@ mod tests {
             .collect();
         assert_eq!(leases, [77, 0, 77]);
         assert_eq!(lease(&Transaction { conditions: Vec::new(), writes: vec![put("a", None)] }), None);
+    }
+
+    #[test]
+    fn a_key_that_must_be_there_or_goes_makes_a_store_no_larger() {
+        let put = |key: &str| Write::Put { key: key.to_owned(), value: Vec::new(), ttl: None };
+        let at = |key: &str| Condition::At { key: key.to_owned(), revision: 1 };
+        let delete = |key: &str| Write::Delete { key: key.to_owned() };
+        for (conditions, writes, wanted) in [
+            (vec![], vec![put("a"), put("b")], 2),
+            (vec![at("a")], vec![put("a"), put("b")], 1),
+            (vec![at("c")], vec![put("a"), delete("c")], 0),
+            (vec![], vec![put("a"), delete("who knows whether it is there")], 1),
+            (vec![at("c")], vec![delete("c")], 0),
+        ] {
+            assert_eq!(more(&Transaction { conditions, writes }), wanted);
+        }
     }
 
     #[test]
