@@ -185,3 +185,52 @@ fn a_one_time_code_travels_in_its_field() {
     let output = asking.join().unwrap();
     assert_eq!(String::from_utf8_lossy(&output.stderr), "error: no (403)\n  a: b\n");
 }
+
+#[test]
+fn a_certificate_and_an_id_token_are_enrolled_by_what_they_say() {
+    use gatepass_certs::mint::{Leaf, Name};
+    use gatepass_tests::gateway::hour;
+    use gatepass_tests::identities::showing;
+
+    let setup = Setup::new();
+    let provider = gatepass_tests::Provider::start();
+    let leaf = setup.ca.issue(&Leaf::server(vec![Name::Dns("localhost".into())], hour())).unwrap();
+    let eve = setup.ca.issue(&Leaf::client(vec![Name::Email("eve@example.com".into())], hour())).unwrap();
+    for (name, text) in [
+        ("admin.pem", leaf.chain_pem()),
+        ("admin.key", leaf.key_pem()),
+        ("ca.pem", setup.ca.pem()),
+        ("eve.pem", eve.chain_pem()),
+    ] {
+        setup.scratch.write(name, text);
+    }
+    let directory = setup.scratch.path();
+    done(directory, &["add", "eve", "--roles", "viewer", "--certificate", "eve.pem", "--days", "1"]);
+    done(
+        directory,
+        &["add", "alice", "--roles", "breaker", "--oidc-email", "Alice@Example.com", "--oidc-subject", "alice-1"],
+    );
+    let listed = done(directory, &["list"]);
+    assert_eq!(
+        (&listed["operators"][0]["shows"][0], &listed["operators"][1]["shows"][0]),
+        (&"certificate".into(), &"oidc".into())
+    );
+    let section = format!(
+        "admin:\n  bind: \"127.0.0.1:0\"\n  tls: {{certificate: admin.pem, key: admin.key, client_ca: ca.pem}}\n  oidc: {{issuer: \"{}\", client_id: gatepass-cli}}\n  operators: operators.yaml",
+        provider.issuer()
+    );
+    let gateway = setup.section(&section).start(&Bundle::new());
+    let address = gateway.address("admin");
+    let told = |config: &std::sync::Arc<rustls::ClientConfig>, fields: &str| -> Value {
+        let mut client = gatepass_tests::Client::tls(address, config).unwrap();
+        client.say(format!("GET /v1/whoami HTTP/1.1\r\nHost: localhost:{}\r\n{fields}\r\n", address.port()));
+        serde_json::from_str(&client.reply().unwrap().body).unwrap()
+    };
+    assert_eq!(told(&showing(&gateway.setup.ca, &eve), "")["operator"], "eve");
+    let trusting = gatepass_tests::identities::trusting(&gateway.setup.ca);
+    let hers = bearer(&provider.token("ES256", &provider.claims()));
+    assert_eq!(
+        (&told(&trusting, &hers)["operator"], &told(&trusting, &hers)["by"][0]),
+        (&"alice".into(), &"oidc".into())
+    );
+}
