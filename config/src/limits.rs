@@ -257,6 +257,15 @@ limits! {
     otlp_timeout: Time = s(10), ms(100) => m(2),
         "one export",
         "the default of the OpenTelemetry specification";
+    grant_longest: Time = h(1), s(1) => h(24),
+        "the longest life of a break-glass grant; the bundle may say less",
+        "what an incident needs before somebody writes an exception or a rule";
+    exception_longest: Time = h(168), s(1) => h(8784),
+        "the longest life of an exception that is approved here; the bundle may say less",
+        "a week: what is needed for longer belongs into the policy";
+    override_requests_per_minute: Count = 30, 1 => 10_000,
+        "requests for grants and exceptions of one person, or one workload, in a minute",
+        "more than anybody types, and few enough to be read by whoever approves";
     state_timeout: Time = s(2), ms(50) => s(30),
         "one question to a member of the store, or one answer of the embedded store's disk",
         "ten times what a commit takes across an ocean, and short enough to ask another member in time";

@@ -65,12 +65,15 @@ async fn run(tunnel: Tunnel, admitted: (Admission, Listed<'_>), before: Counts, 
 pub fn close(admitted: (Admission, Listed<'_>), counts: Counts, ending: Ending, shared: &Shared) {
     let (admission, listed) = admitted;
     let cut_by = listed.cut_by(ending);
+    if let Some((grant, way)) = listed.under() {
+        shared.state.carried(&grant, &way, counts.sent, counts.received);
+    }
     drop(listed);
     if cut_by.is_some() {
         shared.metrics.cut(ending);
     }
     shared.metrics.transmitted.increment(counts.sent);
     shared.metrics.received.increment(counts.received);
-    let now = shared.clock.now();
+    let now = shared.clock.wall();
     admission.close(Close { now, sent: counts.sent, received: counts.received, ending, cut_by });
 }

@@ -57,6 +57,8 @@ pub mod policy_store;
 
 pub mod state;
 
+mod rehearsal;
+
 pub mod clock;
 
 pub mod evidence;

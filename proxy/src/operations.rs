@@ -8,9 +8,13 @@ use tokio::sync::watch;
 use gatepass_policy::host::Host;
 
 use crate::admin::totp::{Spent, Totp};
-use crate::admin::{Kept, Names, PolicyView, Ready, State, Wrong};
+use crate::admin::{Call, Kept, Names, Outcome, Overriding, PolicyView, Ready, State, Unkept, Wrong};
+use crate::evidence::text::Text;
+use crate::evidence::words::ActKind;
+use crate::evidence::{Act, By, Details};
 use crate::metrics::EXPIRING_WITHIN;
 use crate::policy_store::State as PolicyState;
+use crate::rehearsal;
 use crate::shared::Shared;
 use crate::shutdown::Phase;
 
@@ -21,30 +25,77 @@ const SWEEP_EVERY: Duration = Duration::from_secs(5);
 pub fn state(shared: &Arc<Shared>, phase: watch::Receiver<Phase>, names: Vec<Host>, kept: Arc<Kept>) -> State {
     let (of_ready, of_policy, of_age) = (Arc::clone(shared), Arc::clone(shared), Arc::clone(shared));
     let (of_now, of_live) = (Arc::clone(shared), Arc::clone(shared));
+    let (of_codes, of_calls) = (Arc::clone(&shared.state), Arc::clone(shared));
     State {
         table: crate::admin::api::TABLE,
         ready: Box::new(move || ready(&of_ready, *phase.borrow())),
         policy: Box::new(move || policy(&of_policy)),
         tunnels: Box::new(move || of_live.live.told()),
-        preview: {
-            let (shared, limits) = (Arc::clone(shared), crate::startup::policy_limits(&shared.limits));
-            Arc::new(move |candidate| shared.live.answer(candidate, &shared.policy, &limits, shared.clock.now()))
-        },
-        cut: {
-            let shared = Arc::clone(shared);
-            Box::new(move |id, by| shared.live.cut(id, by))
-        },
         refresh: Box::new(move || ages(&of_age)),
         metrics: Arc::clone(&shared.metrics),
         evidence: shared.evidence.clone(),
         names: Names(names),
         kept,
         wrong: Wrong::default(),
-        // No operation of the table asks for a code yet; one that did would be refused.
-        totp: Totp::new(Box::new(|_, _| Spent::Unkept("this gateway keeps no used codes".to_owned()))),
-        record: Box::new(|_| Ok(())),
+        totp: Totp::new(Box::new(move |person, step| spend(&of_codes, person, step))),
+        record: Box::new(move |call| record(&of_calls, call)),
+        overriding: Some(overriding(shared)),
         now: Box::new(move || of_now.clock.now()),
     }
+}
+
+/// Grants, exceptions, the mode and open tunnels.
+fn overriding(shared: &Arc<Shared>) -> Overriding {
+    let (of_rehearsal, of_preview, of_cut) = (Arc::clone(shared), Arc::clone(shared), Arc::clone(shared));
+    Overriding {
+        state: Arc::clone(&shared.state),
+        rehearse: Box::new(move |over| Box::pin(rehearsal::of_overrides(Arc::clone(&of_rehearsal), over))),
+        preview: Box::new(move |body| Box::pin(rehearsal::of_bundle(Arc::clone(&of_preview), body))),
+        cut: Box::new(move |id, by| of_cut.live.cut(id, by)),
+    }
+}
+
+/// Let a code be used, once in the whole fleet. Rare, and short: the thread waits for it.
+fn spend(state: &crate::state::State, person: &str, step: u64) -> Spent {
+    let spent = || tokio::runtime::Handle::current().block_on(state.spend_code(person, step));
+    tokio::task::block_in_place(spent)
+}
+
+/// Record a call of the admin listener.
+fn record(shared: &Shared, call: &Call<'_>) -> Result<(), Unkept> {
+    let who = call.operator.unwrap_or("nobody");
+    let by = call.by.first().map_or("nothing", |by| by.as_str());
+    let (action, status, detail) = match call.outcome {
+        Outcome::Begun => ("begun", None, None),
+        Outcome::Answered { status, detail } => ("called", Some(status), detail),
+    };
+    let told = status.map_or_else(|| "begun".to_owned(), |status| status.as_u16().to_string());
+    let sentence = format!("{who} called {} {}: {told}", call.method, call.route);
+    let details = Details::default()
+        .text("method", call.method.as_str())
+        .text("route", call.route)
+        .text("path", call.path)
+        .maybe("from", call.from.map(|from| from.ip().to_string()).as_deref())
+        .maybe("refused", detail);
+    let details = match status {
+        Some(status) => details.int("status", status.as_u16().into()),
+        None => details,
+    };
+    let act = Act {
+        now: shared.clock.wall(),
+        kind: ActKind::Admin,
+        action,
+        subject: None,
+        sentence,
+        by: call.operator.map(|name| By {
+            name: Text::name(name),
+            person: Text::name(call.person.unwrap_or(name)),
+            by,
+        }),
+        drill: false,
+        details,
+    };
+    shared.evidence.acted(act).map_err(|unavailable| Unkept(unavailable.to_string()))
 }
 
 fn ready(shared: &Shared, phase: Phase) -> Ready {
@@ -58,6 +109,7 @@ fn ready(shared: &Shared, phase: Phase) -> Ready {
             .degraded
             .push(format!("since {since} the policy on disk is refused, and the last good one is in force: {first}"));
     }
+    ready.degraded.extend(shared.state.worries());
     if shared.floor.load().development_loopback {
         ready.degraded.push("floor: development (rules may open loopback addresses)".to_owned());
     }

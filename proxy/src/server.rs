@@ -75,6 +75,7 @@ impl Gateway {
         tasks.push(tokio::spawn(reload::keep_floor(Arc::clone(&shared))));
         tasks.push(tokio::spawn(live::keep(Arc::clone(&shared), gates.clone())));
         tasks.push(tokio::spawn(operations::sweep(Arc::clone(&shared))));
+        tasks.push(tokio::spawn(Arc::clone(&shared.state).keep()));
         let metrics = Arc::clone(&shared.metrics);
         tasks.push(tokio::spawn(async move { metrics.keep().await }));
         Ok(Gateway { shared, shutdown, tasks, gates, addresses, admin: admin_told })

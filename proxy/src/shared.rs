@@ -17,6 +17,7 @@ use crate::metrics::Metrics;
 use crate::policy_store::PolicyStore;
 use crate::resolver::Resolver;
 use crate::startup::Renewal;
+use crate::state::State;
 use crate::telemetry::{Telemetry, Tracing};
 use crate::{client_hello, dial, forward, http1, tunnel};
 
@@ -26,6 +27,10 @@ pub struct Shared {
     pub clock: Clock,
     /// The policy in force.
     pub policy: Arc<PolicyStore>,
+    /// What operators lay over the policy.
+    pub state: Arc<State>,
+    /// Where the records of this gateway are.
+    pub spool: std::path::PathBuf,
     /// Records.
     pub evidence: Evidence,
     /// The way to the collector, where it is looked at again.

@@ -40,7 +40,8 @@ pub mod api;
 
 mod routes;
 
-pub mod live;
+mod overrides;
+pub use overrides::exception_of;
 
 mod reply;
 
@@ -56,10 +57,6 @@ pub struct State {
     pub policy: Box<dyn Fn() -> PolicyView + Send + Sync>,
     /// The live tunnels, as JSON objects.
     pub tunnels: Box<dyn Fn() -> Vec<serde_json::Value> + Send + Sync>,
-    /// What a candidate bundle or mode would do to them.
-    pub preview: live::Preview,
-    /// Cut one of them, by this operator's word; whether it was open.
-    pub cut: Box<dyn Fn(uuid::Uuid, &str) -> bool + Send + Sync>,
     /// Sets the gauges that only grow old, such as the age of the policy; called before every `/metrics`.
     pub refresh: Box<dyn Fn() + Send + Sync>,
     /// For `/metrics`.
@@ -76,8 +73,25 @@ pub struct State {
     pub totp: totp::Totp,
     /// Records a call. One that changes something is recorded twice: before, and once it is answered.
     pub record: Record,
+    /// Grants, exceptions, the mode and open tunnels, where there are any to ask about.
+    pub overriding: Option<Overriding>,
     /// The wall clock, which ends operators' credentials.
     pub now: Box<dyn Fn() -> jiff::Timestamp + Send + Sync>,
+}
+
+/// An answer that takes its time.
+pub type Waited = std::pin::Pin<Box<dyn Future<Output = Result<serde_json::Value, Problem>> + Send>>;
+
+/// What changes something on an operator's word.
+pub struct Overriding {
+    /// Grants, exceptions and the mode.
+    pub state: Arc<crate::state::State>,
+    /// What other overrides would cut and refuse.
+    pub rehearse: Box<dyn Fn(crate::policy_store::Over) -> Waited + Send + Sync>,
+    /// What a candidate bundle would change, and cut.
+    pub preview: Box<dyn Fn(serde_json::Value) -> Waited + Send + Sync>,
+    /// Cut a tunnel; whether there is one of this id.
+    pub cut: Box<dyn Fn(uuid::Uuid, &str) -> bool + Send + Sync>,
 }
 
 /// Whether the gateway is ready, and what is noteworthy either way.

@@ -101,6 +101,13 @@ impl DecisionRecord {
         clauses.filter(|failed| failed.clause.contains("path")).for_each(|failed| failed.seen = not_recorded());
     }
 
+    /// With the moment by the wall clock: a decision asks the one that never goes back.
+    #[must_use]
+    pub fn with_time(mut self, wall: Timestamp) -> DecisionRecord {
+        self.time = wall;
+        self
+    }
+
     /// With the span of the request.
     #[must_use]
     pub fn with_trace(mut self, trace: Option<Trace>) -> DecisionRecord {

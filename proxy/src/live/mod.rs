@@ -19,10 +19,7 @@ mod keep;
 
 pub mod preview;
 
-mod candidate;
-
 use arc_swap::ArcSwap;
-pub use candidate::Candidate;
 use gatepass_policy::address::Floor;
 pub use keep::keep;
 pub use preview::WouldCut;

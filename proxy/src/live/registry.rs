@@ -15,6 +15,7 @@ use super::redecide::{self, Circumstances};
 use super::tunnel::{Cut, Grounds, Moment, Tunnel};
 use crate::evidence::Counters;
 use crate::evidence::words::Ending;
+use crate::state::usage::Way;
 
 /// Parts of the list, each with a lock of its own: whoever goes through all of them holds up only those who enter or
 /// leave the same part, and only while it is copied.
@@ -99,13 +100,14 @@ impl Live {
         self.parts.iter().map(|part| part.lock().unwrap_or_else(PoisonError::into_inner).len()).sum()
     }
 
-    /// Cut one at once, by the word of `by`. Whether it was open.
+    /// Cut one at once, by the word of this operator. Whether it was open.
     ///
     /// Its closing record says `policy_changed`, as nothing else in the closed list of endings means that it is no longer
-    /// allowed, and bears `by` in `cut_by`.
-    pub fn cut(&self, id: Uuid, by: &str) -> bool {
+    /// allowed, and bears `operator/NAME` in `cut_by`.
+    pub fn cut(&self, id: Uuid, operator: &str) -> bool {
         let Some(tunnel) = self.part(id).get(&id).cloned() else { return false };
-        let cut = Cut { ending: Ending::PolicyChanged, by: by.into(), reason: None, at: Instant::now() };
+        let by = format!("operator/{operator}").into();
+        let cut = Cut { ending: Ending::PolicyChanged, by, reason: None, at: Instant::now() };
         tunnel.cut(&mut tunnel.held(), cut);
         true
     }
@@ -144,6 +146,16 @@ impl Listed<'_> {
     /// Resolves when it is to end now, because it is no longer allowed. For one task only.
     pub async fn cut(&self) -> Ending {
         self.tunnel.ended().await
+    }
+
+    /// The grant that allows it, and who goes where under it.
+    pub fn under(&self) -> Option<(String, Way)> {
+        let held = self.tunnel.held();
+        let grant =
+            held.rule.as_ref().filter(|_| held.reason == Reason::Grant)?.path.strip_prefix("grant/")?.to_owned();
+        let destination = &held.facts.destination;
+        let (identity, host) = (held.facts.identity.id().to_owned(), destination.host.to_text().into_owned());
+        Some((grant, Way { identity, host, port: destination.port }))
     }
 
     /// What cut it, where it ended as it was cut.

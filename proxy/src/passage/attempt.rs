@@ -128,6 +128,7 @@ impl<'a> Attempt<'a> {
     /// Record the permitting decision, and list what it permits. Its admission is the proof that bytes may flow.
     pub(super) async fn admit(self, decision: &Decision, at: Connected) -> Result<(Admission, Listed<'a>), Refusal> {
         let record = DecisionRecord::decided(&self.facts, decision, &[], self.snapshot.reference.clone())
+            .with_time(self.shared.clock.wall())
             .with_dialled(at.endpoint.address(), at.local)
             .with_trace(self.span.as_ref().map(RequestSpan::trace))
             .with_timings(self.timings);
@@ -152,6 +153,9 @@ impl<'a> Attempt<'a> {
                     generation: self.snapshot.generation,
                 };
                 let listed = shared.live.list(id, grounds, admission.counters(), Sources::from(shared));
+                if let Some((grant, way)) = listed.under() {
+                    shared.state.opened(&grant, &way);
+                }
                 Ok((admission, listed))
             }
             Err(_) => {
@@ -204,7 +208,10 @@ impl<'a> Attempt<'a> {
     }
 
     fn conclude(self, record: DecisionRecord) -> Refusal {
-        let record = record.with_trace(self.span.as_ref().map(RequestSpan::trace)).with_timings(self.timings);
+        let record = record
+            .with_time(self.shared.clock.wall())
+            .with_trace(self.span.as_ref().map(RequestSpan::trace))
+            .with_timings(self.timings);
         let record = self.reservation.refuse(record);
         ended(self.span, Refusal { record, status: None })
     }

@@ -7,6 +7,8 @@ mod names;
 
 mod records;
 
+mod overrides;
+
 mod renewal;
 
 pub mod sinks;
@@ -122,7 +124,8 @@ impl Startup {
         let spare = bounds::Spare::of(file_limit(), room);
         let seen = renewal::seen(&config.evidence, limits.otlp_timeout);
         let telemetry = telemetry(&config, &name).map_err(|problem| problems.push(problem));
-        let settings = records::settings(&config, room, name, clock.clone()).map_err(|problem| problems.push(problem));
+        let settings = records::settings(&config, room, Arc::clone(&name), clock.clone())
+            .map_err(|problem| problems.push(problem));
         let floor = floor(&config.floor, services).map_err(|problem| problems.push(problem));
         let (Ok(resolver), Ok(telemetry), Ok(settings), Ok(floor), true) =
             (resolver, telemetry, settings, floor, problems.is_empty())
@@ -136,16 +139,23 @@ impl Startup {
         let metrics = Metrics::exported(telemetry.as_ref().and_then(Telemetry::meter));
         let metrics = Arc::new(metrics.map_err(|error| format!("error: metrics: {error}"))?);
         let collector = Renewal::of(&config.evidence, &settings, limits.otlp_timeout, seen);
+        let local = overrides::local(&config, &clock)?;
         // Last, and only where something is to run: the spool belongs to one gateway at a time.
         let evidence = Evidence::start(settings, Arc::clone(&metrics));
         let evidence = evidence.map_err(|error| format!("error: `evidence`: {error}"))?;
+        let policy = Arc::new(policy);
+        let made =
+            overrides::Made { policy: &policy, evidence: &evidence, clock: &clock, metrics: &metrics, name: &name };
+        let state = overrides::state(&config, local, made).await?;
         // Names this process in `Via`, so that a loop is seen and a chain of gateways is not taken for one; it tells
         // origins nothing of the machine.
         let id = uuid::Uuid::now_v7().simple().to_string();
         let pseudonym = format!("gatepass-{}", id.get(24..).unwrap_or_default());
         let shared = Shared {
             clock,
-            policy: Arc::new(policy),
+            policy,
+            state,
+            spool: config.evidence.spool.directory.value.clone(),
             evidence,
             collector,
             admin: kept,

@@ -5,8 +5,71 @@ use std::time::{Duration, Instant};
 
 use sha2::{Digest as _, Sha256};
 
+use super::State;
+use super::store::{Committed, Condition, Transaction, Unavailable, Write};
+use crate::admin::totp::Spent;
+
 /// Persons that are remembered; beyond that the one that was quiet longest is forgotten.
 const PERSONS_MAX: usize = 1_000;
+
+/// Where the last code of each person that was used is kept.
+const CODES: &str = "codes/";
+
+/// Tries to write that a code is used, while others do the same.
+const TRIES: usize = 4;
+
+impl State {
+    /// Let the code of this step be used: once, and no earlier one after it, on all gateways and over restarts. Where the
+    /// store is away this gateway remembers it alone, for what is granted then needs a second person anyway.
+    pub async fn spend_code(&self, person: &str, step: u64) -> Spent {
+        let key = format!("{CODES}{}", fingerprint(&[&person.to_ascii_lowercase()]));
+        match self.last_local_code(&key).await {
+            Ok(Some(last)) if step <= last => return Spent::Before,
+            Ok(_) => {}
+            Err(why) => return Spent::Unkept(why),
+        }
+        for _ in 0..TRIES {
+            match self.spend_in_store(&key, step).await {
+                Ok(Some(spent)) => return spent,
+                Ok(None) => {}
+                Err(_) if self.is_shared() => {
+                    let noted = self.local.note(&key, step.to_string().as_bytes()).await;
+                    return noted.map_or_else(|error| Spent::Unkept(error.to_string()), |()| Spent::Now);
+                }
+                Err(error) => return Spent::Unkept(error.to_string()),
+            }
+        }
+        Spent::Unkept("others write the same: try the next code".to_owned())
+    }
+
+    async fn last_local_code(&self, key: &str) -> Result<Option<u64>, String> {
+        let noted = self.local.noted(key).await.map_err(|error| error.to_string())?;
+        // What cannot be read counts as the last code of all time.
+        Ok(noted.map(|bytes| String::from_utf8_lossy(&bytes).parse().unwrap_or(u64::MAX)))
+    }
+
+    /// `None` where somebody else wrote meanwhile.
+    async fn spend_in_store(&self, key: &str, step: u64) -> Result<Option<Spent>, Unavailable> {
+        let view = self.store.view().await?;
+        let kept = view.kept.iter().find(|kept| kept.key == key);
+        let condition = match kept {
+            None => Condition::Absent(key.to_owned()),
+            Some(kept) => {
+                let last: u64 = String::from_utf8_lossy(&kept.value).parse().unwrap_or(u64::MAX);
+                if step <= last {
+                    return Ok(Some(Spent::Before));
+                }
+                Condition::At { key: key.to_owned(), revision: kept.revision }
+            }
+        };
+        let value = step.to_string().into_bytes();
+        let writes = vec![Write::Put { key: key.to_owned(), value, ttl: None }];
+        match self.store.commit(Transaction { conditions: vec![condition], writes }).await? {
+            Committed::Yes { .. } => Ok(Some(Spent::Now)),
+            Committed::No => Ok(None),
+        }
+    }
+}
 
 /// Token buckets by person.
 #[derive(Debug, Default)]

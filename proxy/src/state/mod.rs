@@ -42,6 +42,8 @@ use std::time::{Duration, Instant};
 
 use claims::Rate;
 use entry::Who;
+use gatepass_policy::identity::Identity;
+use gatepass_policy::pattern::IdentityPattern;
 use held::{Held, Trust};
 use jiff::{SignedDuration, Timestamp};
 use store::{Committed, Local, Store, Transaction, Unavailable};
@@ -183,6 +185,16 @@ impl State {
         state.resume_usage();
         state.lay(now);
         Ok(Arc::new(state))
+    }
+
+    /// Data classes that were left out: those that the registry gives the one identity that is named.
+    pub fn complete(&self, identities: &[String], data_classes: &mut Vec<String>) {
+        let ([identity], true) = (identities, data_classes.is_empty()) else { return };
+        let exact = IdentityPattern::parse(identity).is_ok_and(|pattern| pattern.exact().is_some());
+        if exact {
+            let subject = self.policy.current().set.registered(&Identity::named(identity));
+            data_classes.extend(subject.registered.iter().map(ToString::to_string));
+        }
     }
 
     /// A connection was admitted under this grant.

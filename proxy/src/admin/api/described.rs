@@ -178,7 +178,28 @@ const WANTED: &[Field] = &[
         "for how many seconds; the configuration caps it",
     ),
     Field::optional("drill", Shape::Boolean, "whether this is an exercise"),
+    Field::optional("nonce", WORD, "what no other request of this person has: the same twice is refused"),
 ];
+
+/// What an exception is for.
+const EXCEPTED: &[Field] = &[
+    Field::optional("identities", Shape::List { of: &SENTENCE, min: 1, max: 64 }, "for which identities"),
+    Field::required("destinations", Shape::List { of: &SENTENCE, min: 1, max: 64 }, "to which `host:port`"),
+    Field::optional("data_classes", Shape::List { of: &WORD, min: 1, max: 64 }, "with which data classes"),
+    Field::required("reason", SENTENCE, "why"),
+    Field::optional("ticket", WORD, "where it is discussed"),
+    Field::required(
+        "ttl",
+        Shape::Integer { min: 1, max: 366 * 86_400 },
+        "for how many seconds from its approval; the configuration caps it",
+    ),
+    Field::optional("permits", WORD, "the fragment in whose scope it allows; left out: the one that takes it"),
+    Field::optional("lifts", WORD, "the guardrail that it lifts"),
+    Field::optional("decision", WORD, "the id of the denial that led to it"),
+];
+
+/// `reason`, for the query of what ends something.
+const REASON: Field = Field::optional("reason", SENTENCE, "why");
 
 /// `POST /v1/grants`
 pub const GRANT_REQUEST: Operation = Operation {
@@ -201,9 +222,34 @@ pub const GRANT_APPROVE: Operation = Operation {
 /// `DELETE /v1/grants/{id}`
 pub const GRANT_REVOKE: Operation = Operation {
     verb: Verb::Delete,
+    query: &[REASON],
     needs: Needs::AnyOf(&[Role::Approver, Role::Breaker]),
     ..get("/v1/grants/{id}", "End a grant now, or refuse it", APPROVERS, ok("the grant, which is over", GRANT))
 };
+
+/// `GET /v1/grants/{id}`
+pub const GRANT_BY_ID: Operation = get(
+    "/v1/grants/{id}",
+    "One grant, with what was done under it on every gateway",
+    READERS,
+    ok("the grant, with `uses`", GRANT),
+);
+
+/// `POST /v1/grants/{id}/review`
+pub const GRANT_REVIEW: Operation = Operation {
+    verb: Verb::Post,
+    body: Some(Body::of(Shape::Object(&[Field::optional("note", SENTENCE, "what was found")]))),
+    ..get(
+        "/v1/grants/{id}/review",
+        "Say that what was done under a grant that is over was looked at",
+        APPROVERS,
+        ok("the grant, with `uses`", GRANT),
+    )
+};
+
+/// `GET /v1/exceptions/{id}`
+pub const EXCEPTION_BY_ID: Operation =
+    get("/v1/exceptions/{id}", "One exception", READERS, ok("the exception", EXCEPTION));
 
 /// `GET /v1/exceptions`
 pub const EXCEPTIONS: Operation = Operation {
@@ -225,7 +271,7 @@ pub const EXCEPTIONS: Operation = Operation {
 /// `POST /v1/exceptions`
 pub const EXCEPTION_REQUEST: Operation = Operation {
     verb: Verb::Post,
-    body: Some(Body::of(Shape::Object(WANTED))),
+    body: Some(Body::of(Shape::Object(EXCEPTED))),
     ..get(
         "/v1/exceptions",
         "Ask for an exception",
@@ -248,6 +294,8 @@ pub const EXCEPTION_APPROVE: Operation = Operation {
 /// `DELETE /v1/exceptions/{id}`
 pub const EXCEPTION_REVOKE: Operation = Operation {
     verb: Verb::Delete,
+    query: &[REASON],
+    needs: Needs::AnyOf(&[Role::Viewer, Role::Approver]),
     ..get(
         "/v1/exceptions/{id}",
         "End an exception now, or refuse it",
@@ -258,10 +306,10 @@ pub const EXCEPTION_REVOKE: Operation = Operation {
 
 const MODE_NOW: Shape = Shape::Object(&[
     Field::required("mode", WORD, "its name"),
-    Field::optional("reason", SENTENCE, "why it was set"),
-    Field::optional("by", WORD, "the person who set it"),
-    Field::optional("since", Shape::Time, "when"),
+    Field::required("modes", Shape::List { of: &WORD, min: 1, max: 1_000 }, "the modes of the policy"),
+    Field::optional("set", Shape::Described("who set it, when and why"), "who set it, when and why"),
     Field::optional("until", Shape::Time, "when the normal mode returns by itself"),
+    Field::optional("scope", Shape::Word(&["fleet", "local"]), "whether it holds on this gateway alone"),
 ]);
 
 /// `GET /v1/mode`
@@ -274,6 +322,7 @@ pub const MODE_SET: Operation = Operation {
         Field::required("mode", WORD, "a mode of the bundle"),
         Field::required("reason", SENTENCE, "why"),
         Field::optional("ttl", Shape::Integer { min: 1, max: 366 * 86_400 }, "seconds until the normal mode returns"),
+        Field::optional("rehearse", Shape::Boolean, "only tell what it would cut and refuse"),
     ]))),
     ..get("/v1/mode", "Set the containment mode", BREAKERS, ok("the mode in force", MODE_NOW))
 };
@@ -282,26 +331,23 @@ pub const MODE_SET: Operation = Operation {
 pub const POLICY_PREVIEW: Operation = Operation {
     verb: Verb::Post,
     body: Some(Body {
-        shape: Shape::Object(&[
-            Field::optional(
-                "files",
-                Shape::List {
-                    of: &Shape::Object(&[
-                        Field::required("name", SENTENCE, "path below the bundle's directory"),
-                        Field::required("text", Shape::Lines { max: PREVIEW_MAX }, "its contents"),
-                    ]),
-                    min: 1,
-                    max: 10_000,
-                },
-                "the candidate bundle; without it, the one in force",
-            ),
-            Field::optional("mode", WORD, "the candidate mode; without it, the one in force"),
-        ]),
+        shape: Shape::Object(&[Field::required(
+            "files",
+            Shape::List {
+                of: &Shape::Object(&[
+                    Field::required("name", SENTENCE, "path below the bundle's directory"),
+                    Field::required("text", Shape::Lines { max: PREVIEW_MAX }, "its contents"),
+                ]),
+                min: 1,
+                max: 10_000,
+            },
+            "the candidate bundle",
+        )]),
         max: PREVIEW_MAX,
     }),
     ..get(
         "/v1/policy/preview",
-        "What a candidate bundle or mode would change, and what it would cut",
+        "What a candidate bundle would change, and which tunnels it would cut",
         READERS,
         ok("what it would do", Shape::Described("what would change, and the tunnels that would be cut")),
     )

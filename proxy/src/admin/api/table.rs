@@ -16,7 +16,7 @@ use super::query::Query;
 use crate::admin::caller::Caller;
 use crate::admin::problem::Problem;
 use crate::admin::totp::SecondFactor;
-use crate::admin::{Limits, State, live, routes};
+use crate::admin::{Limits, State, overrides, routes};
 
 /// An operation and what answers it.
 pub struct Row {
@@ -91,10 +91,23 @@ pub static TABLE: &[Row] = &[
     Row { operation: &described::OPENAPI, handler: Handler::Now(routes::openapi) },
     Row { operation: &described::POLICY, handler: Handler::Now(routes::policy) },
     Row { operation: &described::TUNNELS, handler: Handler::Now(routes::tunnels) },
-    Row { operation: &described::TUNNEL_CUT, handler: Handler::Waits(live::cut) },
-    Row { operation: &described::POLICY_PREVIEW, handler: Handler::Waits(live::preview) },
     Row { operation: &described::DECISIONS, handler: Handler::Now(routes::decisions) },
     Row { operation: &described::DECISION_BY_ID, handler: Handler::Now(routes::decision) },
+    Row { operation: &described::TUNNEL_CUT, handler: Handler::Now(overrides::tunnel_cut) },
+    Row { operation: &described::POLICY_PREVIEW, handler: Handler::Waits(overrides::policy_preview) },
+    Row { operation: &described::GRANTS, handler: Handler::Now(overrides::grants) },
+    Row { operation: &described::GRANT_REQUEST, handler: Handler::Waits(overrides::grant_request) },
+    Row { operation: &described::GRANT_BY_ID, handler: Handler::Now(overrides::grant) },
+    Row { operation: &described::GRANT_REVOKE, handler: Handler::Waits(overrides::grant_revoke) },
+    Row { operation: &described::GRANT_APPROVE, handler: Handler::Waits(overrides::grant_approve) },
+    Row { operation: &described::GRANT_REVIEW, handler: Handler::Waits(overrides::grant_review) },
+    Row { operation: &described::EXCEPTIONS, handler: Handler::Now(overrides::exceptions) },
+    Row { operation: &described::EXCEPTION_REQUEST, handler: Handler::Waits(overrides::exception_request) },
+    Row { operation: &described::EXCEPTION_BY_ID, handler: Handler::Now(overrides::exception) },
+    Row { operation: &described::EXCEPTION_REVOKE, handler: Handler::Waits(overrides::exception_close) },
+    Row { operation: &described::EXCEPTION_APPROVE, handler: Handler::Waits(overrides::exception_approve) },
+    Row { operation: &described::MODE, handler: Handler::Now(overrides::mode) },
+    Row { operation: &described::MODE_SET, handler: Handler::Waits(overrides::mode_set) },
 ];
 
 /// What a path leads to.

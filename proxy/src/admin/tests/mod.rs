@@ -73,8 +73,6 @@ async fn serving(operators: Vec<Operator>, ready: Ready, table: &'static [Row], 
             activated: jiff::Timestamp::UNIX_EPOCH,
             last_error: Some("a.yaml:1:1: no".into()),
         }),
-        preview: Arc::new(|_| Ok(Value::Null)),
-        cut: Box::new(|_, _| false),
         tunnels: Box::new(|| (1..=5).map(|n| serde_json::json!({"id": format!("t{n}")})).collect()),
         metrics,
         evidence: evidence.clone(),
@@ -93,6 +91,7 @@ async fn serving(operators: Vec<Operator>, ready: Ready, table: &'static [Row], 
             noted.lock().unwrap().push(line.clone());
             keep(&line)
         }),
+        overriding: None,
         now: Box::new(jiff::Timestamp::now),
     };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
