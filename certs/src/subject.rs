@@ -16,7 +16,8 @@ pub use spiffe::{Malformed, SpiffeId};
 const DNS_MAX: usize = 253;
 const LABEL_MAX: usize = 63;
 
-/// Who a verified certificate says its holder is. At least one of `spiffe_id` and `dns` names somebody.
+/// Who a verified certificate says its holder is. At least one of `spiffe_id` and `dns` names somebody, unless it was
+/// asked for by [`Subject::of_pinned_client`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Subject {
     /// The one URI among its subject alternative names.
@@ -62,6 +63,14 @@ impl Subject {
     /// rustls hands out the certificates of a connection only once its verifier has passed them, so that nothing
     /// unverified can become a subject.
     pub fn of_client(connection: &ServerConnection) -> Result<Option<Subject>, NoSubject> {
+        match Subject::of_pinned_client(connection)? {
+            Some(subject) if subject.spiffe_id.is_none() && subject.dns.is_empty() => Err(NoSubject::Nameless),
+            subject => Ok(subject),
+        }
+    }
+
+    /// The same for whoever may know a certificate by its hash, and so takes one that names nobody.
+    pub fn of_pinned_client(connection: &ServerConnection) -> Result<Option<Subject>, NoSubject> {
         match connection.peer_certificates().and_then(<[_]>::first) {
             None => Ok(None),
             Some(leaf) => Subject::of_leaf(leaf).map(Some),
@@ -75,9 +84,6 @@ impl Subject {
         };
         is_a_leaf(&leaf)?;
         let (spiffe_id, dns) = names(&leaf)?;
-        if spiffe_id.is_none() && dns.is_empty() {
-            return Err(NoSubject::Nameless);
-        }
         let not_after = chain::timestamp(leaf.validity().not_after).ok_or(NoSubject::Unparsable)?;
         Ok(Subject { spiffe_id, dns, sha256_hex: hex(&Sha256::digest(der)), not_after })
     }

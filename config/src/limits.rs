@@ -267,13 +267,13 @@ limits! {
         "requests for grants and exceptions of one person, or one workload, in a minute",
         "more than anybody types, and few enough to be read by whoever approves";
     state_timeout: Time = s(2), ms(50) => s(30),
-        "one question to a member of the store, or one answer of the embedded store's disk",
+        "one question to a member of etcd",
         "ten times what a commit takes across an ocean, and short enough to ask another member in time";
     state_patience: Time = s(6), ms(100) => m(2),
-        "a commit, or a reading of the whole store, over all members and attempts",
+        "a commit, or a reading of the whole store: by etcd, over all members and attempts, or by the disk",
         "an election of a leader takes from one to three seconds with the defaults of etcd";
     state_heartbeat: Time = s(1), ms(50) => s(30),
-        "from one look at whether the watched member of the store is alive to the next, and how long it may take to answer",
+        "from one look at whether the watched member of etcd is alive to the next, and how long it may take to answer",
         "a member that is cut off is noticed within two seconds; a question a second is nothing to etcd";
     state_changes: Count = 1_024, 16 => 65_536,
         "changes of the store that wait for their reader; one that is further behind reads everything again",

@@ -77,7 +77,8 @@ pub(crate) fn decide(set: &PolicySet, facts: &Facts, overrides: &Overrides) -> V
     let missing = unknown.union(tally.deny_waits).union(standing.waits);
     match (missing.is_empty(), standing.holds) {
         (false, _) => Verdict::Pending(missing),
-        (true, Some(id)) => answer.allow(id, standing.keeping),
+        // A grant is told wherever it covers, also where a rule had to open the address.
+        (true, Some(id)) => answer.allow(tally.grant.unwrap_or(id), standing.keeping.max(tally.allows.keeping)),
         (true, None) => answer.deny(Reason::RuleError, standing.pending),
     }
 }

@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 
 use gatepass_policy::decision::Effect;
+use gatepass_policy::identity::Method;
 
 use crate::evidence::DecisionRecord;
 use crate::evidence::words::Outcome;
@@ -28,12 +29,22 @@ pub fn explain(record: &DecisionRecord) -> String {
             let _ = writeln!(text, "           {failed}");
         }
     }
+    if record.effect == Effect::Deny && record.reason.code.tells_nearest() && may_ask(record) {
+        let _ =
+            writeln!(text, "  ask      gatepass exception request --to {} --for 24h --reason \"…\"", whither(record));
+    }
     if !record.shadow.is_empty() {
         for shadow in &record.shadow {
             let _ = writeln!(text, "  shadow   {} would have said {}", shadow.rule, shadow.effect.as_str());
         }
     }
     text
+}
+
+/// Whether the caller is somebody for whom an exception can be asked.
+fn may_ask(record: &DecisionRecord) -> bool {
+    let known = record.identity.as_ref().is_some_and(|who| who.method != Method::None.as_str());
+    known && record.destination.as_ref().is_some_and(|to| to.host.is_some() && to.port.is_some())
 }
 
 /// `host:port`, as far as it could be read.

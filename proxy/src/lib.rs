@@ -59,6 +59,8 @@ pub mod state;
 
 mod rehearsal;
 
+mod exception_request;
+
 pub mod clock;
 
 pub mod evidence;

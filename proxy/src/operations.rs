@@ -31,6 +31,14 @@ pub fn state(shared: &Arc<Shared>, phase: watch::Receiver<Phase>, names: Vec<Hos
         ready: Box::new(move || ready(&of_ready, *phase.borrow())),
         policy: Box::new(move || policy(&of_policy)),
         tunnels: Box::new(move || of_live.live.told()),
+        preview: {
+            let (shared, limits) = (Arc::clone(shared), crate::startup::policy_limits(&shared.limits));
+            Arc::new(move |candidate| shared.live.answer(candidate, &shared.policy, &limits, shared.clock.now()))
+        },
+        cut: {
+            let shared = Arc::clone(shared);
+            Box::new(move |id, by| shared.live.cut(id, by))
+        },
         refresh: Box::new(move || ages(&of_age)),
         metrics: Arc::clone(&shared.metrics),
         evidence: shared.evidence.clone(),
@@ -46,12 +54,10 @@ pub fn state(shared: &Arc<Shared>, phase: watch::Receiver<Phase>, names: Vec<Hos
 
 /// Grants, exceptions, the mode and open tunnels.
 fn overriding(shared: &Arc<Shared>) -> Overriding {
-    let (of_rehearsal, of_preview, of_cut) = (Arc::clone(shared), Arc::clone(shared), Arc::clone(shared));
+    let of_rehearsal = Arc::clone(shared);
     Overriding {
         state: Arc::clone(&shared.state),
         rehearse: Box::new(move |over| Box::pin(rehearsal::of_overrides(Arc::clone(&of_rehearsal), over))),
-        preview: Box::new(move |body| Box::pin(rehearsal::of_bundle(Arc::clone(&of_preview), body))),
-        cut: Box::new(move |id, by| of_cut.live.cut(id, by)),
     }
 }
 

@@ -66,14 +66,9 @@ impl Snapshot {
         [self.set.next_expiry(after), self.overrides.next_end(after)].into_iter().flatten().min()
     }
 
-    /// The same policy under other overrides.
-    pub fn under(&self, over: &Over) -> Snapshot {
-        Snapshot::new(Arc::clone(&self.set), over, self.generation, self.loaded)
-    }
-
     /// What another policy would be under the same overrides.
-    pub fn candidate(&self, set: PolicySet, over: &Over) -> Snapshot {
-        Snapshot::new(Arc::new(set), over, self.generation, self.loaded)
+    pub fn candidate(&self, set: Arc<PolicySet>, over: &Over) -> Snapshot {
+        Snapshot::new(set, over, self.generation, self.loaded)
     }
 }
 

@@ -11,14 +11,13 @@ use gatepass_policy::decision::Verdict;
 use gatepass_policy::facts::{Facts, Hello, Protocol, Resolved, Tls};
 use gatepass_policy::host::{Authority, Host};
 use gatepass_policy::identity::Identity;
-use gatepass_policy::source::SourceFile;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use crate::admin::{Fault, Problem};
+use crate::admin::Problem;
 use crate::evidence::questions::row::Kind;
 use crate::evidence::questions::source::Sources;
-use crate::live::WouldCut;
+use crate::live::told;
 use crate::policy_store::{Over, Snapshot};
 use crate::shared::Shared;
 
@@ -31,42 +30,14 @@ const TOLD_MAX: usize = 200;
 /// What would lie over the policy, in place of what does.
 pub async fn of_overrides(shared: Arc<Shared>, over: Over) -> Result<Value, Problem> {
     blocking(move || {
-        let candidate = shared.policy.current().under(&over);
+        let candidate = {
+            let current = shared.policy.current();
+            current.candidate(Arc::clone(&current.set), &over)
+        };
         let now = shared.clock.now();
-        let cut = shared.live.preview(&candidate, now);
+        let cut: Vec<Value> = shared.live.preview(&candidate, now).iter().map(|one| told(one, now)).collect();
         let refused = refused(&shared.spool, &candidate, &shared, now);
-        Ok(json!({"mode": *over.mode, "would_cut": cuts(&cut), "would_refuse": refused}))
-    })
-    .await
-}
-
-/// A candidate bundle: `{"files": [{"name": …, "text": …}]}`.
-pub async fn of_bundle(shared: Arc<Shared>, body: Value) -> Result<Value, Problem> {
-    blocking(move || {
-        let files = body.get("files").and_then(Value::as_array).into_iter().flatten();
-        let text = |file: &Value, key: &str| file.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
-        let files: Vec<SourceFile> =
-            files.map(|file| SourceFile { name: text(file, "name"), text: text(file, "text").into_bytes() }).collect();
-        let now = shared.clock.now();
-        let limits = crate::startup::policy_limits(&shared.limits);
-        let compiled = gatepass_policy::compile_within(&files, now, &limits).map_err(|diagnostics| {
-            let faults = diagnostics.iter().map(|one| Fault::new(one.file.clone(), one.to_string()));
-            Problem::faults("the bundle is not valid", faults.take(64).collect())
-        })?;
-        let current = shared.policy.current();
-        let candidate = current.candidate(compiled.set, &shared.policy.over());
-        let cut = shared.live.preview(&candidate, now);
-        let warnings: Vec<String> = compiled.warnings.iter().map(ToString::to_string).collect();
-        Ok(json!({
-            "bundle": candidate.set.bundle(),
-            "digest": candidate.set.digest(),
-            "rules": candidate.set.rules(),
-            "changed": candidate.set.digest() != current.set.digest(),
-            "warnings": warnings,
-            "dormant": candidate.dormant.iter().map(|one| json!({"path": one.path, "why": one.why})).collect::<Vec<_>>(),
-            "open": shared.live.count(),
-            "would_cut": cuts(&cut),
-        }))
+        Ok(json!({"mode": *over.mode, "would_cut": cut, "would_refuse": refused}))
     })
     .await
 }
@@ -75,25 +46,6 @@ pub async fn of_bundle(shared: Arc<Shared>, body: Value) -> Result<Value, Proble
 async fn blocking(work: impl FnOnce() -> Result<Value, Problem> + Send + 'static) -> Result<Value, Problem> {
     let fault = || Problem::new(http::StatusCode::INTERNAL_SERVER_ERROR, "this ended in a fault of the gateway");
     tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| Err(fault()))
-}
-
-fn cuts(cut: &[WouldCut]) -> Vec<Value> {
-    let told = |one: &WouldCut| {
-        json!({
-            "id": one.id.to_string(),
-            "identity": one.identity,
-            "destination": one.destination,
-            "protocol": one.protocol,
-            "admitted_by": one.admitted_by,
-            "ending": one.ending.as_str(),
-            "cut_by": one.cut_by,
-            "reason": one.reason.code(),
-            "since": one.since.to_string(),
-            "bytes_sent": one.sent,
-            "bytes_received": one.received,
-        })
-    };
-    cut.iter().map(told).collect()
 }
 
 /// Who went where, and was allowed to.

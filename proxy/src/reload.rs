@@ -106,9 +106,27 @@ pub fn tell(shared: &Shared, result: PolicyResult, error: Option<&str>, snapshot
     }
 }
 
-/// Notifications of a bundle directory, and of those of the certificates: something may have changed.
+/// A directory whose changes ask for a reload.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Watched {
+    /// The directory.
+    pub path: PathBuf,
+    /// How much of it.
+    pub depth: Depth,
+}
+
+/// How much of a directory is watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Depth {
+    /// All that is below it: a bundle.
+    All,
+    /// What stands right in it: a certificate's, or that of the operators' file. Records may be written further below.
+    Entries,
+}
+
+/// Notifications of a bundle directory, and of those of the certificates and operators: something may have changed.
 pub struct Watch {
-    directories: Arc<[PathBuf]>,
+    directories: Arc<[Watched]>,
     /// For the watchers to come.
     send: mpsc::Sender<()>,
     changes: mpsc::Receiver<()>,
@@ -118,11 +136,14 @@ pub struct Watch {
 
 impl Watch {
     /// Watch these directories. Where the machine cannot notify, the regular look remains.
-    pub fn on(directories: &[PathBuf]) -> Watch {
+    pub fn on(directories: &[Watched]) -> Watch {
         let (send, changes) = mpsc::channel(1);
         // Absolute, so that the paths in events can be compared with them.
-        let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
-        let directories: Arc<[PathBuf]> = directories.iter().map(absolute).collect();
+        let absolute = |watched: &Watched| {
+            let path = std::path::absolute(&watched.path).unwrap_or_else(|_| watched.path.clone());
+            Watched { path, ..*watched }
+        };
+        let directories: Arc<[Watched]> = directories.iter().map(absolute).collect();
         let watcher = arm(&directories, &send, |directory, error| {
             eprintln!("watching `{}` failed, it is looked at every 30 s instead: {error}", directory.display());
         });
@@ -146,7 +167,7 @@ impl Watch {
 
 /// A watcher of these directories, and of their own coming and going, which only the directory above them tells.
 fn arm(
-    directories: &Arc<[PathBuf]>,
+    directories: &Arc<[Watched]>,
     send: &mpsc::Sender<()>,
     mut failed: impl FnMut(&Path, notify::Error),
 ) -> Option<notify::RecommendedWatcher> {
@@ -154,7 +175,7 @@ fn arm(
     let tell = move |event: notify::Result<notify::Event>| {
         // Reading changes nothing, and a reload reads. An error may hide anything.
         let concerns = event.map_or(true, |event| {
-            let inside = |path: &PathBuf| ours.iter().any(|directory| path.starts_with(directory));
+            let inside = |path: &PathBuf| ours.iter().any(|directory| path.starts_with(&directory.path));
             !event.kind.is_access() && (event.paths.is_empty() || event.paths.iter().any(inside))
         });
         if concerns {
@@ -164,9 +185,16 @@ fn arm(
     };
     let mut watcher = notify::recommended_watcher(tell).ok()?;
     for directory in directories.iter() {
-        let _ = watcher.watch(&directory_of(directory), RecursiveMode::NonRecursive);
-        if let Err(error) = watcher.watch(directory, RecursiveMode::Recursive) {
-            failed(directory, error);
+        let mode = match directory.depth {
+            Depth::All => RecursiveMode::Recursive,
+            Depth::Entries => RecursiveMode::NonRecursive,
+        };
+        let above = directory_of(&directory.path);
+        if !directories.iter().any(|other| other.path == above) {
+            let _ = watcher.watch(&above, RecursiveMode::NonRecursive);
+        }
+        if let Err(error) = watcher.watch(&directory.path, mode) {
+            failed(&directory.path, error);
         }
     }
     Some(watcher)

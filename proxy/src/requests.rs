@@ -9,6 +9,7 @@ use crate::conversation::{Conversation, Next};
 use crate::dial;
 use crate::evidence::Admission;
 use crate::evidence::words::Ending;
+use crate::exception_request::{self, Errand};
 use crate::forward::{self, Answered, Counts, Failure, Fault, Key, Retry, Upstream};
 use crate::http1::{Framing, RequestHead, Target, body};
 use crate::live::Listed;
@@ -185,14 +186,19 @@ async fn tell_why(mut conversation: Box<Conversation>, head: &RequestHead, form:
             let refusal = passage::no_identity(&conversation.peer, &invalid, shared);
             return refuse(conversation, head, &refusal, form).await;
         }
-        Ok(asker) => {
-            let question = match (&head.target, head.method()) {
-                (Target::Absolute { path_and_query, .. }, "GET" | "HEAD") => Question::parse(path_and_query),
-                (Target::Absolute { .. } | Target::Connect(_), _) => Question::Unknown,
-            };
-            let sent = Body::for_method(head.method());
-            reserved::answer(&question, &asker, shared.evidence.recent(), form, after, sent)
-        }
+        Ok(asker) => match Errand::of(head) {
+            Some(errand) => {
+                exception_request::answer(errand, &asker, &mut conversation, head, (form, after), shared).await
+            }
+            None => {
+                let question = match (&head.target, head.method()) {
+                    (Target::Absolute { path_and_query, .. }, "GET" | "HEAD") => Question::parse(path_and_query),
+                    (Target::Absolute { .. } | Target::Connect(_), _) => Question::Unknown,
+                };
+                let sent = Body::for_method(head.method());
+                reserved::answer(&question, &asker, shared.evidence.recent(), form, after, sent)
+            }
+        },
     };
     if after == After::Close {
         conversation.client.farewell(&answer).await;

@@ -9,6 +9,7 @@ pub struct Bundle {
     rules: String,
     workloads: String,
     destinations: String,
+    platform: String,
 }
 
 /// The guardrail of the quickstart: what is asked for is what is spoken to.
@@ -32,6 +33,7 @@ impl Bundle {
             rules: String::new(),
             workloads: String::new(),
             destinations: String::new(),
+            platform: String::new(),
         }
     }
 
@@ -88,6 +90,13 @@ impl Bundle {
         self
     }
 
+    /// Further keys of `bundle.yaml`, as written.
+    #[must_use]
+    pub fn platform(mut self, text: &str) -> Bundle {
+        self.platform.push_str(text);
+        self
+    }
+
     /// The files, name and text.
     pub fn files(&self) -> Vec<(&'static str, String)> {
         let head = |kind: &str, id: &str| {
@@ -98,7 +107,7 @@ impl Bundle {
             + "data_classes:\n  - {id: unclassified, description: \"not labelled\"}\n  - {id: public, description: \"may be published\"}\n  - {id: internal, description: \"for the company\"}\n  - {id: pci, description: \"card data\"}\nlifetimes: {default: 365d, wildcard: 365d}\nfragments:\n  - id: team\n    owner: team@example.com\n    scope:\n      identities: any\n      destinations: any\n      data_classes: any\n      egress_points: [direct]\n";
         let sets = "cidr_sets:\n  - {id: loopback, cidrs: [\"127.0.0.0/8\", \"::1/128\"], owner: owner@example.com}\n";
         let mut files = vec![
-            ("bundle.yaml", bundle),
+            ("bundle.yaml", bundle + &self.platform),
             ("destinations.yaml", head("Destinations", "catalogue") + &list("destinations", &self.destinations) + sets),
         ];
         if !self.rules.is_empty() {

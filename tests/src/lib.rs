@@ -22,11 +22,15 @@ pub mod resolver;
 
 pub mod collector;
 
+pub mod etcd;
+
 pub mod faulty;
 
 pub mod gateway;
 
 pub mod identities;
+
+pub mod operators;
 
 pub mod trouble;
 
@@ -45,6 +49,7 @@ use std::time::Duration;
 pub use bundle::Bundle;
 pub use client::{Client, Reply};
 pub use collector::Collector;
+pub use etcd::Cluster;
 pub use faulty::{Fault, Faulty};
 pub use gateway::{Gateway, Setup};
 pub use origin::Origin;

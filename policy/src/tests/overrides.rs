@@ -131,6 +131,14 @@ fn no_override_opens_the_floor() {
         let facts = Facts { resolved: resolved(&facts, &["1.1.1.1", address]).resolved, ..facts };
         assert_eq!(under(&set, "normal", &all, &facts), "deny address_floor - at tls", "{address}");
     }
+    // Where a rule opens the address, what a grant lifts is flagged as the grant's.
+    let rule = allow("a", "hosts: [api.test], cidrs: [\"10.0.0.0/8\"], ports: [443]", "");
+    let opened = policy(&rule, &deny("d", "[grant]"));
+    let inside = Facts { resolved: resolved(&facts, &["10.1.2.3"]).resolved, ..known(&opened, "api.test:443") };
+    assert_eq!(said(&opened.decide(&inside)), "deny guardrail guard/d at tls");
+    assert_eq!(under(&opened, "normal", &[grant(&spec(&["api.test"]))], &inside), "allow grant grant/g1 at tls");
+    let outside = Facts { resolved: resolved(&facts, &["192.168.1.1"]).resolved, ..inside };
+    assert_eq!(under(&opened, "normal", &[grant(&spec(&["api.test"]))], &outside), "deny address_floor - at tls");
     let literal = Spec { hosts: Vec::new(), cidrs: vec!["10.0.0.0/8".to_owned()], ..spec(&[]) };
     let facts = asks(&set, "10.1.2.3:443");
     assert_eq!(under(&set, "normal", &[grant(&literal)], &facts), "deny address_floor - at request");

@@ -76,7 +76,7 @@ async fn greet(accepted: Accepted, state: Arc<State>, limits: Limits) {
                     let handshake = TlsAcceptor::from(Arc::clone(&under.config)).accept(stream);
                     let shaken = tokio::time::timeout(limits.handshake_timeout, handshake).await;
                     let Ok(Ok(stream)) = shaken else { return };
-                    let certificate = match Subject::of_client(stream.get_ref().1) {
+                    let certificate = match Subject::of_pinned_client(stream.get_ref().1) {
                         Ok(None) => Shown::Nothing,
                         Ok(Some(subject)) => Shown::Certificate(Box::new(subject), under),
                         Err(why) => Shown::Unfit(why),

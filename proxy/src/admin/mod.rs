@@ -43,6 +43,8 @@ mod routes;
 mod overrides;
 pub use overrides::exception_of;
 
+pub mod live;
+
 mod reply;
 
 mod problem;
@@ -57,6 +59,10 @@ pub struct State {
     pub policy: Box<dyn Fn() -> PolicyView + Send + Sync>,
     /// The live tunnels, as JSON objects.
     pub tunnels: Box<dyn Fn() -> Vec<serde_json::Value> + Send + Sync>,
+    /// What a candidate bundle or mode would do to them.
+    pub preview: live::Preview,
+    /// Cut one of them, by this operator's word; whether it was open.
+    pub cut: Box<dyn Fn(uuid::Uuid, &str) -> bool + Send + Sync>,
     /// Sets the gauges that only grow old, such as the age of the policy; called before every `/metrics`.
     pub refresh: Box<dyn Fn() + Send + Sync>,
     /// For `/metrics`.
@@ -88,10 +94,6 @@ pub struct Overriding {
     pub state: Arc<crate::state::State>,
     /// What other overrides would cut and refuse.
     pub rehearse: Box<dyn Fn(crate::policy_store::Over) -> Waited + Send + Sync>,
-    /// What a candidate bundle would change, and cut.
-    pub preview: Box<dyn Fn(serde_json::Value) -> Waited + Send + Sync>,
-    /// Cut a tunnel; whether there is one of this id.
-    pub cut: Box<dyn Fn(uuid::Uuid, &str) -> bool + Send + Sync>,
 }
 
 /// Whether the gateway is ready, and what is noteworthy either way.

@@ -229,21 +229,3 @@ pub(super) fn mode_set<'a>(asked: &'a Asked<'a>) -> Answering<'a> {
         Ok(reply::json(StatusCode::OK, &set))
     })
 }
-
-pub(super) fn policy_preview<'a>(asked: &'a Asked<'a>) -> Answering<'a> {
-    Box::pin(async move {
-        let told = (overriding(asked)?.preview)(asked.body.clone()).await?;
-        Ok(reply::json(StatusCode::OK, &told))
-    })
-}
-
-pub(super) fn tunnel_cut(asked: &Asked<'_>) -> Answered {
-    let id = id(asked)?;
-    let operator = &asked.caller()?.operator.name;
-    let cut = &overriding(asked)?.cut;
-    let known = uuid::Uuid::try_parse(id).is_ok_and(|id| cut(id, operator));
-    match known {
-        true => Ok(reply::json(StatusCode::OK, &json!({"id": id}))),
-        false => Err(Problem::not_found("no open tunnel has this id")),
-    }
-}

@@ -48,6 +48,18 @@ pub(super) fn openapi(asked: &Asked<'_>) -> Answered {
     Ok(reply::json(StatusCode::OK, &api::document(asked.state.table)))
 }
 
+pub(super) fn whoami(asked: &Asked<'_>) -> Answered {
+    let caller = asked.caller()?;
+    let operator = &caller.operator;
+    let roles: Vec<&str> = operator.roles.iter().map(|role| role.as_str()).collect();
+    let by: Vec<&str> = caller.by.iter().map(|by| by.as_str()).collect();
+    let body = json!({
+        "operator": operator.name, "person": operator.person, "roles": roles, "by": by,
+        "expires": operator.expires.to_string(), "one_time_codes": operator.totp.is_some(),
+    });
+    Ok(reply::json(StatusCode::OK, &body))
+}
+
 pub(super) fn policy(asked: &Asked<'_>) -> Answered {
     let view = (asked.state.policy)();
     let mut body = json!({

@@ -1,4 +1,4 @@
-//! One small HTTP question to a gateway: through its proxy listener, or to its admin listener.
+//! One small HTTP request to a gateway: through its proxy listener, or to its admin listener.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,11 +9,13 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use gatepass_certs::chain::{Chain, Purpose};
 use gatepass_certs::{Alpn, Limits};
+use http::{Method, Request};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::rt::TokioIo;
 use jiff::Timestamp;
+use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 
 /// An answer longer than this is not one of ours: a preview may name every tunnel there is.
 const BODY_MAX: usize = 64 * 1024 * 1024;
@@ -24,47 +26,37 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub enum Place {
     /// The reserved host, through this proxy URL.
     Proxy(String),
-    /// The admin listener at this URL.
+    /// The admin listener at this URL, or at `unix:/path`.
     Admin(String),
 }
 
 /// What the caller shows.
-#[derive(Debug)]
+#[derive(Clone)]
 pub struct Authentication {
     /// Certificate and key files.
     pub certificate: Option<(PathBuf, PathBuf)>,
     /// Whom to trust, for `https`.
     pub ca: Option<PathBuf>,
-    /// An operator's token.
+    /// An operator's token, or an ID token.
     pub token: Option<String>,
+    /// A one-time code.
+    pub totp: Option<String>,
 }
 
-/// One question.
-#[derive(Debug)]
+/// One question, or one thing to be done.
 pub struct Question {
     /// Whom to ask.
     pub place: Place,
+    /// `GET` asks; what changes something is JSON, even where there is nothing to say.
+    pub method: Method,
     /// Path and query.
     pub path: String,
+    /// What goes with it.
+    pub body: Option<Value>,
     /// What the caller shows.
     pub authentication: Authentication,
     /// Whether the answer is to be JSON.
     pub json: bool,
-    /// How it is asked.
-    pub method: Method,
-    /// A body, in JSON.
-    pub body: Option<String>,
-}
-
-/// How a question is asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Method {
-    /// To know something.
-    Get,
-    /// To make something.
-    Post,
-    /// To end something.
-    Delete,
 }
 
 /// One answer.
@@ -99,12 +91,18 @@ async fn exchange(question: &Question) -> Result<Answer, String> {
     let text = match &question.place {
         Place::Proxy(text) | Place::Admin(text) => text,
     };
+    if let (Place::Admin(_), Some(path)) = (&question.place, text.strip_prefix("unix:")) {
+        let stream = UnixStream::connect(path)
+            .await
+            .map_err(|error| format!("cannot reach the gateway at unix:{path}: {error}"))?;
+        return converse(stream, question, None).await;
+    }
     let url = parse(text)?;
     let stream = TcpStream::connect((url.host.as_str(), url.port))
         .await
         .map_err(|error| format!("cannot reach the gateway at {}:{}: {error}", url.host, url.port))?;
     if !url.tls {
-        return converse(stream, question, &url).await;
+        return converse(stream, question, Some(&url)).await;
     }
     let config = client_config(&question.authentication)?;
     let name = rustls::pki_types::ServerName::try_from(url.host.clone())
@@ -113,7 +111,7 @@ async fn exchange(question: &Question) -> Result<Answer, String> {
         .connect(name, stream)
         .await
         .map_err(|error| format!("the TLS handshake with the gateway failed: {error}"))?;
-    converse(stream, question, &url).await
+    converse(stream, question, Some(&url)).await
 }
 
 fn client_config(shown: &Authentication) -> Result<Arc<rustls::ClientConfig>, String> {
@@ -128,45 +126,56 @@ fn client_config(shown: &Authentication) -> Result<Arc<rustls::ClientConfig>, St
     gatepass_certs::client::load(ca, own.as_ref(), &[Alpn::Http11], &limits).map_err(|e| e.to_string())
 }
 
-async fn converse<S>(stream: S, question: &Question, url: &Url) -> Result<Answer, String>
+async fn converse<S>(stream: S, question: &Question, url: Option<&Url>) -> Result<Answer, String>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let broken = |error: hyper::Error| format!("the gateway ended the conversation: {error}");
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
     tokio::spawn(connection);
-    let accept = if question.json { "application/json" } else { "text/plain" };
-    let mut request = http::Request::builder().method(match question.method {
-        Method::Get => http::Method::GET,
-        Method::Post => http::Method::POST,
-        Method::Delete => http::Method::DELETE,
-    });
-    request = request.uri(match question.place {
-        Place::Proxy(_) => format!("http://{}{}", crate::reserved::HOST, question.path),
-        Place::Admin(_) => question.path.clone(),
-    });
-    request = request.header("accept", accept);
-    if question.body.is_some() {
-        request = request.header("content-type", "application/json");
-    }
-    request = match &question.place {
-        Place::Proxy(_) => request.header("host", crate::reserved::HOST),
-        Place::Admin(_) if url.host.contains(':') => request.header("host", format!("[{}]:{}", url.host, url.port)),
-        Place::Admin(_) => request.header("host", format!("{}:{}", url.host, url.port)),
-    };
-    if let (Place::Proxy(_), Some(user)) = (&question.place, &url.user) {
-        request = request.header("proxy-authorization", format!("Basic {}", STANDARD.encode(user)));
-    }
-    if let (Place::Admin(_), Some(token)) = (&question.place, &question.authentication.token) {
-        request = request.header("authorization", format!("Bearer {token}"));
-    }
-    let request = request
-        .body(Full::new(Bytes::from(question.body.clone().unwrap_or_default())))
-        .map_err(|error| error.to_string())?;
-    let response = sender.send_request(request).await.map_err(broken)?;
+    let response = sender.send_request(request(question, url)?).await.map_err(broken)?;
     let status = response.status().as_u16();
     let body = Limited::new(response.into_body(), BODY_MAX).collect().await.map_err(|error| error.to_string())?;
     Ok(Answer { status, body: String::from_utf8_lossy(&body.to_bytes()).into_owned() })
+}
+
+fn request(question: &Question, url: Option<&Url>) -> Result<Request<Full<Bytes>>, String> {
+    let accept = if question.json { "application/json" } else { "text/plain" };
+    let shown = &question.authentication;
+    let mut request = Request::builder().method(question.method.clone()).header("accept", accept);
+    match &question.place {
+        Place::Proxy(_) => {
+            request = request.uri(format!("http://{}{}", crate::reserved::HOST, question.path));
+            request = request.header("host", crate::reserved::HOST);
+            if let Some(user) = url.and_then(|url| url.user.as_ref()) {
+                request = request.header("proxy-authorization", format!("Basic {}", STANDARD.encode(user)));
+            }
+        }
+        Place::Admin(_) => {
+            request = request.uri(&question.path).header(
+                "host",
+                match url {
+                    None => "localhost".to_owned(),
+                    Some(url) if url.host.contains(':') => format!("[{}]:{}", url.host, url.port),
+                    Some(url) => format!("{}:{}", url.host, url.port),
+                },
+            );
+            if let Some(token) = &shown.token {
+                request = request.header("authorization", format!("Bearer {token}"));
+            }
+            if let Some(code) = &shown.totp {
+                request = request.header(crate::admin::totp::FIELD, code);
+            }
+        }
+    }
+    if question.method != Method::GET {
+        request = request.header("content-type", "application/json");
+    }
+    let body = question.body.as_ref().map_or_else(Bytes::new, |body| Bytes::from(body.to_string()));
+    // What is wrong may be a token with a line feed in it, which is no reason to print it.
+    request
+        .body(Full::new(body))
+        .map_err(|_| "the path, the token or the code has characters that HTTP cannot carry".to_owned())
 }
 
 fn parse(text: &str) -> Result<Url, String> {

@@ -16,9 +16,19 @@ mod why;
 
 mod ask;
 
-mod admin;
+mod operator;
+
+mod operators;
 
 mod tunnels;
+
+mod overrides;
+
+mod grant;
+
+mod exception;
+
+mod containment;
 
 mod answers;
 
@@ -38,14 +48,14 @@ use gatepass_policy::source::SourceFile;
 pub use exit::Exit;
 
 /// Egress forward proxy with a policy engine: every connection decided, explained and recorded.
-#[derive(Debug, Parser)]
+#[derive(Parser)]
 #[command(name = "gatepass", version, disable_help_subcommand = true)]
 struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,
 }
 
-#[derive(Debug, Subcommand)]
+#[derive(Subcommand)]
 enum Command {
     /// Run the gateway; without a configuration, the quickstart.
     Serve(serve::Arguments),
@@ -60,9 +70,21 @@ enum Command {
     /// What is open now: see it, see what another bundle would cut, cut it.
     #[command(subcommand)]
     Tunnels(tunnels::Command),
+    /// Break-glass: access that no rule gives, for a short time, with two people or a one-time code.
+    #[command(subcommand)]
+    Grant(grant::Command),
+    /// Exceptions: asked for by who was denied, approved by somebody else, over by themselves.
+    #[command(subcommand)]
+    Exception(exception::Command),
+    /// The containment mode.
+    #[command(subcommand)]
+    Mode(containment::Command),
     /// The records: follow them, ask them, take them along.
     #[command(subcommand)]
     Evidence(evidence::Command),
+    /// Operators of the admin API: enrol, list, remove.
+    #[command(subcommand)]
+    Operators(operators::Command),
     /// Certificates.
     #[command(subcommand)]
     Certs(certs::Command),
@@ -85,7 +107,11 @@ pub fn run() -> ExitCode {
         Some(Command::Explain(arguments)) => explain::run(&arguments),
         Some(Command::Why(arguments)) => why::run(&arguments),
         Some(Command::Tunnels(command)) => tunnels::run(&command),
+        Some(Command::Grant(command)) => grant::run(&command),
+        Some(Command::Exception(command)) => exception::run(&command),
+        Some(Command::Mode(command)) => containment::run(&command),
         Some(Command::Evidence(command)) => evidence::run(&command),
+        Some(Command::Operators(command)) => operators::run(&command),
         Some(Command::Certs(command)) => certs::run(command),
     };
     exit.into()

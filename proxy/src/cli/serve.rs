@@ -13,7 +13,7 @@ use super::style::Paint;
 use super::{Exit, quickstart};
 use crate::clock::Clock;
 use crate::evidence::Flushed;
-use crate::reload::{self, Watch};
+use crate::reload::{self, Depth, Watch, Watched};
 use crate::server::Gateway;
 use crate::startup::Startup;
 
@@ -103,7 +103,7 @@ fn refuse(problems: &str) -> Exit {
 }
 
 /// From the first connection to the last record.
-async fn live(gateway: Gateway, watched: Vec<PathBuf>, quick: bool) -> Exit {
+async fn live(gateway: Gateway, watched: Vec<Watched>, quick: bool) -> Exit {
     let (Ok(mut terminate), Ok(mut interrupt), Ok(mut hangup)) =
         (signal(SignalKind::terminate()), signal(SignalKind::interrupt()), signal(SignalKind::hangup()))
     else {
@@ -182,30 +182,31 @@ fn on_loopback(mut config: Config) -> Config {
     config
 }
 
-/// Directories whose changes ask for a reload: the bundle's, and those of certificates.
-fn watched(config: &Config) -> Vec<PathBuf> {
-    let mut directories = Vec::new();
-    match (&config.policy.bundle, config.policy.reload) {
-        (Bundle::Directory(path), Reload::Watch) => directories.push(path.value.clone()),
-        (Bundle::Directory(_), Reload::Signal) | (Bundle::Embedded, _) => return directories,
-    }
+/// Directories whose changes ask for a reload: the bundle's, and those of certificates and of the operators' file.
+fn watched(config: &Config) -> Vec<Watched> {
+    let bundle = match (&config.policy.bundle, config.policy.reload) {
+        (Bundle::Directory(path), Reload::Watch) => Watched { path: path.value.clone(), depth: Depth::All },
+        (Bundle::Directory(_), Reload::Signal) | (Bundle::Embedded, _) => return Vec::new(),
+    };
     let of_listeners = config.listeners.iter().filter_map(|listener| match &listener.protocol {
         listeners::Protocol::Http => None,
         listeners::Protocol::Https(tls) => Some(tls),
     });
     let of_admin = config.admin.iter().filter_map(|admin| admin.tls.as_ref());
+    let mut files = Vec::new();
     for tls in of_listeners.chain(of_admin) {
-        directories.push(reload::directory_of(&tls.certificate.value));
-        directories.push(reload::directory_of(&tls.key.value));
+        files.extend([&tls.certificate.value, &tls.key.value]);
         if let listeners::ClientCertificates::Verified { ca, crl, .. } = &tls.clients {
-            directories.push(reload::directory_of(&ca.value));
-            directories.extend(crl.as_ref().map(|crl| reload::directory_of(&crl.value)));
+            files.push(&ca.value);
+            files.extend(crl.as_ref().map(|crl| &crl.value));
         }
     }
-    let operators = config.admin.iter().filter_map(|admin| admin.operators_file.as_ref());
-    directories.extend(operators.map(|file| reload::directory_of(&file.value)));
+    files.extend(config.admin.iter().filter_map(|admin| admin.operators_file.as_ref()).map(|file| &file.value));
+    let entries = files.into_iter().map(|file| Watched { path: reload::directory_of(file), depth: Depth::Entries });
+    let mut directories: Vec<Watched> = std::iter::once(bundle).chain(entries).collect();
     directories.sort();
-    directories.dedup();
+    // `All` comes first of the same, and is enough.
+    directories.dedup_by(|later, first| later.path == first.path);
     directories
 }
 

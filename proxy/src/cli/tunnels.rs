@@ -4,49 +4,46 @@ use std::io::IsTerminal as _;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use gatepass_policy::source::SourceFile;
+use http::Method;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::Exit;
-use super::admin::Operator;
-use super::ask::Method;
+use super::operator::Operator;
 use crate::evidence::questions::table::{Look, Table};
 
 /// Pages of a list that are asked for: a million tunnels, more than a gateway carries.
 const PAGES_MAX: usize = 1_000;
 
-#[derive(Debug, Subcommand)]
+#[derive(Subcommand)]
 pub enum Command {
     /// What is open, the oldest first.
     List(List),
-    /// What another bundle would cut. Nothing is cut.
+    /// What another bundle, or a mode, would cut. Nothing is cut.
     Preview(Preview),
     /// Cut one.
     Cut(Cut),
 }
 
-#[derive(Debug, Args)]
+#[derive(Args)]
 pub struct List {
     #[command(flatten)]
     operator: Operator,
-    /// The answer as JSON.
-    #[arg(long)]
-    json: bool,
 }
 
-#[derive(Debug, Args)]
+#[derive(Args)]
 pub struct Preview {
     /// The bundle that would be in force: a directory of YAML files.
-    bundle: PathBuf,
+    #[arg(required_unless_present = "mode")]
+    bundle: Option<PathBuf>,
+    /// The containment mode that would be in force.
+    #[arg(long)]
+    mode: Option<String>,
     #[command(flatten)]
     operator: Operator,
-    /// The answer as JSON.
-    #[arg(long)]
-    json: bool,
 }
 
-#[derive(Debug, Args)]
+#[derive(Args)]
 pub struct Cut {
     /// The id of its decision.
     id: uuid::Uuid,
@@ -67,14 +64,14 @@ fn list(arguments: &List) -> Result<(), Exit> {
     let mut tunnels = Vec::new();
     let mut path = "/v1/tunnels?limit=1000".to_owned();
     for _ in 0..PAGES_MAX {
-        let page = arguments.operator.call(Method::Get, &path, None)?;
+        let page = arguments.operator.ask(Method::GET, &path, None)?;
         tunnels.extend(page.get("tunnels").and_then(Value::as_array).into_iter().flatten().cloned());
         match page.get("next").and_then(Value::as_str) {
             Some(next) => path = next.to_owned(),
             None => break,
         }
     }
-    if arguments.json {
+    if arguments.operator.json {
         println!("{}", json!({"tunnels": tunnels}));
         return Ok(());
     }
@@ -84,7 +81,9 @@ fn list(arguments: &List) -> Result<(), Exit> {
         .iter()
         .map(|tunnel| {
             let of = |key: &str| tunnel.get(key).cloned().unwrap_or_default();
-            vec![of("identity"), of("destination"), of("rule"), age(tunnel, now), bytes(tunnel), of("id")]
+            let since = tunnel.get("since").and_then(Value::as_str).and_then(|since| since.parse::<Timestamp>().ok());
+            let age = since.map_or(Value::Null, |since| age(now.duration_since(since).as_secs()));
+            vec![of("identity"), of("destination"), of("rule"), age, bytes(tunnel), of("id")]
         })
         .collect();
     print!("{}", table.text(look()));
@@ -92,14 +91,21 @@ fn list(arguments: &List) -> Result<(), Exit> {
 }
 
 fn preview(arguments: &Preview) -> Result<(), Exit> {
-    let file = |file: &SourceFile| json!({"name": file.name, "text": String::from_utf8_lossy(&file.text)});
-    let body = json!({"files": super::read_bundle(&arguments.bundle)?.iter().map(file).collect::<Vec<_>>()});
-    let answer = arguments.operator.call(Method::Post, "/v1/policy/preview", Some(&body))?;
-    if arguments.json {
+    let mut body = json!({});
+    if let (Some(directory), Some(fields)) = (&arguments.bundle, body.as_object_mut()) {
+        let files = super::read_bundle(directory)?;
+        let file = |file: &gatepass_policy::source::SourceFile| json!({"name": file.name, "text": String::from_utf8_lossy(&file.text)});
+        fields.insert("files".to_owned(), files.iter().map(file).collect());
+    }
+    if let (Some(mode), Some(fields)) = (&arguments.mode, body.as_object_mut()) {
+        fields.insert("mode".to_owned(), mode.as_str().into());
+    }
+    let answer = arguments.operator.ask(Method::POST, "/v1/policy/preview", Some(body))?;
+    if arguments.operator.json {
         println!("{answer}");
         return Ok(());
     }
-    print!("{}", foreseen(&answer, Timestamp::now()).text(look()));
+    print!("{}", foreseen(&answer).text(look()));
     let number = |key: &str| answer.get(key).and_then(Value::as_u64).unwrap_or(0);
     let cut = answer.get("would_cut").and_then(Value::as_array).map_or(0, Vec::len);
     println!("{cut} of {} would be cut", number("open"));
@@ -107,22 +113,23 @@ fn preview(arguments: &Preview) -> Result<(), Exit> {
 }
 
 /// A row for each that would be cut.
-fn foreseen(answer: &Value, now: Timestamp) -> Table {
+fn foreseen(answer: &Value) -> Table {
     let mut table =
         Table::new(&["identity", "destination", "admitted by", "would be cut by", "ending", "age", "bytes", "id"]);
     let would_cut = answer.get("would_cut").and_then(Value::as_array).into_iter().flatten();
     table.rows = would_cut
         .map(|one| {
             let of = |key: &str| one.get(key).cloned().unwrap_or_default();
+            let age = age(one.get("age_seconds").and_then(Value::as_i64).unwrap_or(0));
             let (by, ending) = (of("cut_by"), of("ending"));
-            vec![of("identity"), of("destination"), of("admitted_by"), by, ending, age(one, now), bytes(one), of("id")]
+            vec![of("identity"), of("destination"), of("admitted_by"), by, ending, age, bytes(one), of("id")]
         })
         .collect();
     table
 }
 
 fn cut(arguments: &Cut) -> Result<(), Exit> {
-    arguments.operator.call(Method::Delete, &format!("/v1/tunnels/{}", arguments.id), None)?;
+    arguments.operator.ask(Method::DELETE, &format!("/v1/tunnels/{}", arguments.id), None)?;
     println!("{} is being cut", arguments.id);
     Ok(())
 }
@@ -133,13 +140,8 @@ fn bytes(tunnel: &Value) -> Value {
     number("bytes_sent").saturating_add(number("bytes_received")).into()
 }
 
-/// How long it is open, in the two largest units.
-fn age(tunnel: &Value, now: Timestamp) -> Value {
-    let since = tunnel.get("since").and_then(Value::as_str).and_then(|since| since.parse::<Timestamp>().ok());
-    since.map_or(Value::Null, |since| length(now.duration_since(since).as_secs().max(0)).into())
-}
-
-fn length(seconds: i64) -> String {
+/// In the two largest units.
+fn age(seconds: i64) -> Value {
     let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
     match (days, hours, minutes) {
         (0, 0, 0) => format!("{seconds} s"),
@@ -147,6 +149,7 @@ fn length(seconds: i64) -> String {
         (0, hours, minutes) => format!("{hours} h {minutes} m"),
         (days, hours, _) => format!("{days} d {hours} h"),
     }
+    .into()
 }
 
 fn look() -> Look {
@@ -160,7 +163,7 @@ mod tests {
     #[test]
     fn an_age_is_read_at_a_glance() {
         for (seconds, text) in [(0, "0 s"), (59, "59 s"), (61, "1 m 1 s"), (3_600, "1 h 0 m"), (90_000, "1 d 1 h")] {
-            assert_eq!(length(seconds), text);
+            assert_eq!(age(seconds), text);
         }
     }
 
@@ -168,10 +171,10 @@ mod tests {
     fn a_preview_tells_who_is_cut_by_what() {
         let one = json!({
             "id": "019a8f3e-1d2c-7b4a-9c1e-2f60a1b3c4d5", "identity": "token:ci", "destination": "a.test:443",
-            "admitted_by": "web/a", "cut_by": "mode/lockdown", "ending": "mode_changed", "since": "2030-01-01T00:00:00Z",
+            "admitted_by": "web/a", "cut_by": "mode/lockdown", "ending": "mode_changed", "age_seconds": 61,
             "bytes_sent": 1, "bytes_received": 2,
         });
-        let text = foreseen(&json!({"would_cut": [one]}), "2030-01-01T00:01:01Z".parse().unwrap()).text(Look::Plain);
+        let text = foreseen(&json!({"would_cut": [one]})).text(Look::Plain);
         let line = text.lines().nth(1).unwrap();
         for part in ["token:ci", "a.test:443", "web/a", "mode/lockdown", "mode_changed", "1 m 1 s", " 3 "] {
             assert!(line.contains(part), "{part} in {line}");

@@ -1,13 +1,13 @@
 //! `gatepass why`: why the caller was denied, asked of the gateway itself with the caller's own identity.
 
-use std::path::PathBuf;
-
 use clap::Args;
+use http::Method;
 
 use super::Exit;
-use super::ask::{self, Authentication, Place};
+use super::ask::{self, Place};
+use super::operator::Credentials;
 
-#[derive(Debug, Args)]
+#[derive(Args)]
 pub struct Arguments {
     /// A decision id, or a host; without either, the caller's last denial.
     what: Option<String>,
@@ -17,18 +17,8 @@ pub struct Arguments {
     /// Ask the admin API instead, as an operator, for anyone's decision.
     #[arg(long, env = "GATEPASS_ADMIN", value_name = "URL")]
     admin: Option<String>,
-    /// The operator's token.
-    #[arg(long, env = "GATEPASS_TOKEN", value_name = "TOKEN", hide_env_values = true)]
-    token: Option<String>,
-    /// The client certificate to show to the gateway.
-    #[arg(long, value_name = "FILE", requires = "key")]
-    cert: Option<PathBuf>,
-    /// Its key.
-    #[arg(long, value_name = "FILE", requires = "cert")]
-    key: Option<PathBuf>,
-    /// Whom to trust as the gateway, for an `https` proxy.
-    #[arg(long, value_name = "FILE")]
-    ca: Option<PathBuf>,
+    #[command(flatten)]
+    shown: Credentials,
     /// The answer as JSON.
     #[arg(long)]
     json: bool,
@@ -87,11 +77,7 @@ fn question(arguments: &Arguments) -> Result<ask::Question, String> {
     // In a query an IPv6 address stands without brackets: they are no characters of a URL there.
     let what = what.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(what);
     let id = uuid::Uuid::try_parse(what).is_ok();
-    let authentication = Authentication {
-        certificate: arguments.cert.clone().zip(arguments.key.clone()),
-        ca: arguments.ca.clone(),
-        token: arguments.token.clone(),
-    };
+    let authentication = arguments.shown.authentication();
     let (place, path) = match (&arguments.admin, &arguments.proxy) {
         (Some(admin), _) => {
             let path = match (what, id) {
@@ -113,5 +99,5 @@ fn question(arguments: &Arguments) -> Result<ask::Question, String> {
             return Err("which gateway? set HTTPS_PROXY or pass `--proxy http://HOST:PORT`".to_owned());
         }
     };
-    Ok(ask::Question { place, path, authentication, json: arguments.json, method: ask::Method::Get, body: None })
+    Ok(ask::Question { place, method: Method::GET, path, body: None, authentication, json: arguments.json })
 }

@@ -188,7 +188,13 @@ impl Evidence {
 
     fn push_act(&self, act: Act, durability: Durability, waiter: Option<Arc<Slot>>) -> Result<(), Unavailable> {
         self.shared.queue.available()?;
-        let room = self.shared.own.clone().try_acquire_owned().map_err(|_| Unavailable::Full)?;
+        let own = || self.shared.own.clone().try_acquire_owned().map(Room::own).map_err(|_| Unavailable::Full);
+        // Calls come as often as somebody likes; what they may cause has a reserve that they use only where nothing else
+        // is left, so that a gateway whose disk is full can still be contained.
+        let room = match act.kind {
+            ActKind::Admin => self.shared.queue.reserve().or_else(|_| own())?,
+            ActKind::Grant | ActKind::Exception | ActKind::Mode => own()?,
+        };
         let subject = |of: ActKind| act.subject.as_deref().filter(|_| act.kind == of).map(Text::name);
         let record = ActRecord {
             schema: SCHEMA,
@@ -209,6 +215,6 @@ impl Evidence {
         };
         let item = Item::Act(Box::new(record));
         let encoded = Encoded::of(&item, self.shared.queue.buffer());
-        self.shared.queue.push(Entry { item, encoded, room: Some(Room::own(room)), durability, waiter, first: None })
+        self.shared.queue.push(Entry { item, encoded, room: Some(room), durability, waiter, first: None })
     }
 }

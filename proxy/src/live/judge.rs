@@ -104,6 +104,7 @@ fn cut(denial: &Decision, stood: Stood<'_>, floor: Since, snapshot: &Snapshot, n
     };
     let granted = stood.rule.filter(|_| stood.reason == Reason::Grant);
     let grant_over = granted.is_some_and(|rule| snapshot.overrides.end(&rule.path).is_none_or(|end| end <= now));
+    let by = if grant_over && !by_floor { admitted_by(stood) } else { by };
     let ended = stood.rule.and_then(|rule| rule.expires).is_some_and(|end| end <= now);
     let by_mode = by.strip_prefix("mode/").is_some_and(|name| *name == **snapshot.overrides.mode());
     // A guardrail comes into force by itself where the exception ends that lifted it.

@@ -19,7 +19,10 @@ mod keep;
 
 pub mod preview;
 
+mod candidate;
+
 use arc_swap::ArcSwap;
+pub use candidate::{Candidate, told};
 use gatepass_policy::address::Floor;
 pub use keep::keep;
 pub use preview::WouldCut;

@@ -99,14 +99,13 @@ impl Live {
         self.parts.iter().map(|part| part.lock().unwrap_or_else(PoisonError::into_inner).len()).sum()
     }
 
-    /// Cut one at once, by the word of this operator. Whether it was open.
+    /// Cut one at once, by the word of `by`. Whether it was open.
     ///
     /// Its closing record says `policy_changed`, as nothing else in the closed list of endings means that it is no longer
-    /// allowed, and bears `operator/NAME` in `cut_by`.
-    pub fn cut(&self, id: Uuid, operator: &str) -> bool {
+    /// allowed, and bears `by` in `cut_by`.
+    pub fn cut(&self, id: Uuid, by: &str) -> bool {
         let Some(tunnel) = self.part(id).get(&id).cloned() else { return false };
-        let by = format!("operator/{operator}").into();
-        let cut = Cut { ending: Ending::PolicyChanged, by, reason: None, at: Instant::now() };
+        let cut = Cut { ending: Ending::PolicyChanged, by: by.into(), reason: None, at: Instant::now() };
         tunnel.cut(&mut tunnel.held(), cut);
         true
     }

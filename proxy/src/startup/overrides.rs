@@ -10,7 +10,7 @@ use crate::clock::Clock;
 use crate::evidence::Evidence;
 use crate::metrics::Metrics;
 use crate::policy_store::PolicyStore;
-use crate::state::store::{Bounds, Local, Store, embedded};
+use crate::state::store::{Bounds, Local, Store, embedded, etcd};
 use crate::state::{Ceilings, Parts, State, Webhooks};
 
 /// What the state needs of the parts that were made before it.
@@ -38,7 +38,9 @@ pub(super) async fn state(config: &Config, local: Local, made: Made<'_>) -> Resu
     let bounds = Bounds::of(limits);
     let store = match &config.state.store {
         config::Store::Embedded => Store::Embedded(embedded::Embedded::new(local.clone(), made.clock.clone(), bounds)),
-        config::Store::Etcd(_) => return Err("error: `state`: etcd is not supported yet".to_owned()),
+        config::Store::Etcd(configured) => {
+            Store::Etcd(etcd::Etcd::new(configured, bounds).map_err(|error| format!("error: `state`: {error}"))?)
+        }
     };
     let length = |time| SignedDuration::try_from(time).unwrap_or(SignedDuration::MAX);
     let ceilings = Ceilings {

@@ -110,6 +110,11 @@ impl Exception {
         self.ends?.checked_sub(before).ok()
     }
 
+    /// Its name in decisions.
+    pub fn path(&self) -> String {
+        format!("exception/{}", self.id)
+    }
+
     /// The fragment whose scope it stays in.
     pub fn fragment(&self) -> Option<&str> {
         match &self.effect {
@@ -118,15 +123,15 @@ impl Exception {
         }
     }
 
-    /// As the policy takes it.
-    pub fn to_override(&self) -> Result<Override, Vec<Fault>> {
+    /// As the policy takes it, with its end as this gateway reckons it.
+    pub fn to_override(&self, ends: Option<Timestamp>) -> Result<Override, Vec<Fault>> {
         let approver = self.approved.as_ref().map_or("nobody", |done| done.by.person.as_str());
         let info = RuleInfo {
-            path: format!("exception/{}", self.id).into(),
+            path: self.path().into(),
             owner: approver.into(),
             purpose: self.reason.as_str().into(),
             ticket: self.ticket.as_deref().map(Into::into),
-            expires: self.ends,
+            expires: ends,
         };
         let kind = match &self.effect {
             Effect::Permits(fragment) => Kind::Permits(fragment.as_str().into()),

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::entry::{Destinations, Done, Terms, Who, show_length};
 use super::exception::{Effect, Exception, Status};
-use super::grants::{check_length, check_text};
+use super::grants::{APPROVING, check_length, check_text};
 use super::held::{EXCEPTIONS, Entry};
 use super::store::{Committed, Condition, Transaction, Unavailable, Write};
 use super::{Refused, State};
@@ -263,11 +263,16 @@ impl State {
             decision: None,
         };
         self.effect(&one.terms, &request)?;
+        if one.approved.as_ref().is_some_and(|done| now.duration_since(done.at) < APPROVING) {
+            return Err(Refused::Conflict("somebody else approves it just now: look at it again".to_owned()));
+        }
         one.approved = Some(Done { at: now, by: who.clone(), reason: None });
         // Of two who decide at once one goes on from here.
         let revision = self.decided(self.put_exception(&one, revision).await)?;
         one.begin(self.now());
         if self.record_exception(&one, "approved", Some(who)).await.is_err() {
+            let undone = Exception { begins: None, ends: None, approved: None, ..one };
+            let _ = self.put_exception(&undone, revision).await;
             return Err(Refused::unrecorded("it does not hold; approve it again"));
         }
         self.decided(self.put_exception(&one, revision).await)?;

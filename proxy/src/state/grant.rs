@@ -125,14 +125,14 @@ impl Grant {
         format!("grant/{}", self.id)
     }
 
-    /// As the policy takes it.
-    pub fn to_override(&self) -> Result<Override, Vec<Fault>> {
+    /// As the policy takes it, with its end as this gateway reckons it.
+    pub fn to_override(&self, ends: Option<Timestamp>) -> Result<Override, Vec<Fault>> {
         let info = RuleInfo {
             path: self.path().into(),
             owner: self.requested.by.person.as_str().into(),
             purpose: self.reason.as_str().into(),
             ticket: self.ticket.as_deref().map(Into::into),
-            expires: self.ends,
+            expires: ends,
         };
         Override::new(Kind::Grant, info, &self.terms.spec())
     }

@@ -17,6 +17,9 @@ use super::{Refused, State};
 /// How long a claim is remembered beyond what it is a claim on: a repetition of a request comes within a day.
 const CLAIM_KEPT: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
 
+/// How long an approval may be on its way: the wait for its record, and twice the store's patience.
+pub(super) const APPROVING: SignedDuration = SignedDuration::from_secs(20);
+
 /// Bytes of a reason, a ticket or a note.
 const TEXT_MAX: usize = 1024;
 
@@ -134,6 +137,8 @@ impl State {
     async fn begin(&self, grant: &mut Grant, revision: u64, by: &Who) -> Result<Value, Refused> {
         grant.begin(self.now());
         if self.record_grant(grant, "approved", Some(by)).await.is_err() {
+            let undone = Grant { begins: None, ends: None, approved: None, ..grant.clone() };
+            let _ = self.put_grant(&undone, revision).await;
             return Err(Refused::unrecorded("nothing was granted; ask again, or have it approved later"));
         }
         // Waiting for the disk took its time, and the end that was recorded stands.
@@ -245,7 +250,7 @@ impl State {
             reviewed: None,
             claim: if nonce.is_some() { format!("nonce/{claim}") } else { claim },
         };
-        match grant.to_override() {
+        match grant.to_override(None) {
             Ok(_) => Ok(grant),
             Err(faults) => {
                 Err(Refused::Invalid(faults.into_iter().map(|fault| (fault.field.to_owned(), fault.detail)).collect()))
@@ -302,6 +307,9 @@ impl State {
             Status::Active if grant.approved.as_ref().is_some_and(|done| done.by == *who) => return Ok(grant.view(now)),
             other => return Err(Refused::Conflict(format!("the grant is {}", other.as_str()))),
         }
+        if grant.approved.as_ref().is_some_and(|done| now.duration_since(done.at) < APPROVING) {
+            return Err(Refused::Conflict("somebody else approves it just now: look at it again".to_owned()));
+        }
         grant.approved = Some(Done { at: now, by: who.clone(), reason: None });
         // Of two who approve at once one goes on from here, so that there is one record of a beginning.
         let revision = match (grant.scope, self.put_grant(&grant, revision).await?) {
@@ -341,8 +349,8 @@ impl State {
         let now = self.now();
         let mut view = grant.view(now);
         let mut uses: std::collections::BTreeMap<String, Uses> = self.held().uses.get(id).cloned().unwrap_or_default();
-        if let Some(own) = self.usage.of(id, &self.gateway) {
-            uses.insert(self.gateway.clone(), own);
+        if let Some(own) = self.usage.of(id, &self.replica) {
+            uses.insert(self.replica.id.clone(), own);
         }
         if let Value::Object(fields) = &mut view {
             fields.insert("uses".to_owned(), json!(uses.into_values().collect::<Vec<_>>()));

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use gatepass_policy::overrides::{NORMAL, Override};
 use jiff::{SignedDuration, Timestamp};
@@ -13,6 +13,9 @@ use super::mode::{Heard, ModeEntry};
 use super::store::{Kept, View};
 use super::usage::Uses;
 use crate::policy_store::Over;
+
+/// How long what has ended is still laid over the policy, without effect.
+const REMEMBERED: SignedDuration = SignedDuration::from_secs(30);
 
 /// Where things are kept.
 pub const GRANTS: &str = "grants/";
@@ -37,12 +40,6 @@ pub enum Trust {
     Behind,
 }
 
-/// When a grant or an exception is over, whatever the wall clock says.
-#[derive(Clone, Copy, Debug)]
-struct Deadline {
-    at: Option<Instant>,
-}
-
 /// The image.
 #[derive(Debug)]
 pub struct Held {
@@ -51,8 +48,8 @@ pub struct Held {
     pub mode: Option<Entry<Heard>>,
     pub local_mode: Option<Heard>,
     pub uses: BTreeMap<String, BTreeMap<String, Uses>>,
-    /// By path, from the moment an end was heard of.
-    deadlines: BTreeMap<String, Deadline>,
+    /// Ends as this gateway reckons them, by path.
+    ends: BTreeMap<String, Timestamp>,
     /// What could not be read, by key: never in force, and told.
     pub unreadable: BTreeMap<String, String>,
     trust: Trust,
@@ -68,7 +65,7 @@ impl Held {
             mode: None,
             local_mode: None,
             uses: BTreeMap::new(),
-            deadlines: BTreeMap::new(),
+            ends: BTreeMap::new(),
             unreadable: BTreeMap::new(),
             trust,
             settled: false,
@@ -92,6 +89,11 @@ impl Held {
         self.settled = true;
     }
 
+    /// Nothing is known, and so it is not known that nothing is contained.
+    pub fn assume_nothing(&mut self, now: Timestamp) {
+        self.mode = Some(Entry { value: Heard::unknown(now), revision: 0 });
+    }
+
     /// One key has this value.
     pub fn put(&mut self, kept: &Kept, now: Timestamp) {
         self.unreadable.remove(&kept.key);
@@ -99,8 +101,7 @@ impl Held {
             read(&kept.value).map(|grant: Grant| self.put_grant(id, grant, kept.revision, now))
         } else if let Some(id) = kept.key.strip_prefix(EXCEPTIONS) {
             read(&kept.value).map(|exception: Exception| {
-                let path = format!("exception/{id}");
-                self.hear(&path, exception.ends, exception.seconds, now);
+                self.hear(&exception.path(), exception.ends, exception.seconds, now);
                 self.exceptions.insert(id.to_owned(), Entry { value: exception, revision: kept.revision });
             })
         } else if kept.key == MODE {
@@ -115,6 +116,10 @@ impl Held {
             Ok(())
         };
         if let Err(why) = read {
+            if kept.key == MODE {
+                // It was set to contain something, and no policy has a mode of this name: nothing goes but grants.
+                self.mode = Some(Entry { value: Heard::unknown(now), revision: kept.revision });
+            }
             self.unreadable.insert(kept.key.clone(), why);
         }
     }
@@ -139,40 +144,32 @@ impl Held {
         }
     }
 
-    /// The first time an end is heard of, a deadline on the clock that nobody can set is fixed: what is left of it by the
-    /// wall clock, and never more than its whole length.
+    /// The first time an end is heard of it is fixed by the clock of this gateway, which never goes back: no later than the
+    /// end that was written, and no later than the whole length from now. A gateway whose clock is behind prolongs nothing.
     fn hear(&mut self, path: &str, ends: Option<Timestamp>, seconds: i64, now: Timestamp) {
         let Some(ends) = ends else { return };
-        if self.deadlines.contains_key(path) {
-            return;
-        }
-        let whole = SignedDuration::from_secs(seconds);
-        let left = ends.duration_since(now).min(whole).max(SignedDuration::ZERO);
         let over = !self.settled && self.trust == Trust::Behind;
-        let left = Duration::try_from(left).unwrap_or(Duration::ZERO);
-        let at = if over { None } else { Instant::now().checked_add(left) };
-        self.deadlines.insert(path.to_owned(), Deadline { at });
+        let whole = now.saturating_add(SignedDuration::from_secs(seconds)).unwrap_or(ends);
+        self.ends.entry(path.to_owned()).or_insert(if over { Timestamp::MIN } else { ends.min(whole) });
     }
 
-    /// Whether the deadline of what is called so has passed.
-    fn is_over(&self, path: &str) -> bool {
-        self.deadlines.get(path).is_none_or(|deadline| deadline.at.is_none_or(|at| Instant::now() >= at))
+    /// When what is called so ends. What was never heard of has ended.
+    fn end(&self, path: &str) -> Timestamp {
+        self.ends.get(path).copied().unwrap_or(Timestamp::MIN)
     }
 
-    /// Where a grant stands, by both clocks.
+    /// Where a grant stands, as this gateway reckons.
     pub fn grant_status(&self, grant: &Grant, now: Timestamp) -> Status {
         match grant.status(now) {
-            Status::Active if self.is_over(&grant.path()) => Status::Ended,
+            Status::Active if now >= self.end(&grant.path()) => Status::Ended,
             other => other,
         }
     }
 
-    /// Where an exception stands, by both clocks.
+    /// Where an exception stands, as this gateway reckons.
     pub fn exception_status(&self, exception: &Exception, now: Timestamp) -> exception::Status {
         match exception.status(now) {
-            exception::Status::Active if self.is_over(&format!("exception/{}", exception.id)) => {
-                exception::Status::Ended
-            }
+            exception::Status::Active if now >= self.end(&exception.path()) => exception::Status::Ended,
             other => other,
         }
     }
@@ -188,37 +185,37 @@ impl Held {
         heard.map_or(NORMAL, |heard| heard.mode(now))
     }
 
-    /// What is to be laid over the policy.
+    /// What is to be laid over the policy. What has ended by time stays a little, with its end: whoever looks again at what
+    /// is open finds there why it is no longer allowed.
     pub fn over(&self, now: Timestamp) -> Over {
-        let grants = self.grants.values().map(|entry| &entry.value);
-        let grants = grants.filter(|grant| self.grant_status(grant, now) == Status::Active);
-        let exceptions = self.exceptions.values().map(|entry| &entry.value);
-        let exceptions =
-            exceptions.filter(|exception| self.exception_status(exception, now) == exception::Status::Active);
+        let recent = now.saturating_sub(REMEMBERED).unwrap_or(now);
+        let grants = self.grants.values().map(|entry| &entry.value).filter_map(|grant| {
+            let end = self.end(&grant.path());
+            let held = grant.revoked.is_none() && grant.begins.is_some() && end > recent;
+            held.then(|| grant.to_override(Some(end)))
+        });
+        let exceptions = self.exceptions.values().map(|entry| &entry.value).filter_map(|one| {
+            let end = self.end(&one.path());
+            let held = one.closed.is_none() && one.begins.is_some() && end > recent;
+            held.then(|| one.to_override(Some(end)))
+        });
         // What the policy cannot read is not in force; it was checked when it was asked for.
-        let overrides: Vec<Override> =
-            grants.flat_map(Grant::to_override).chain(exceptions.flat_map(Exception::to_override)).collect();
+        let overrides: Vec<Override> = grants.chain(exceptions).flatten().collect();
         Over { mode: Arc::from(self.mode(now)), overrides }
     }
 
     /// How long nothing ends by itself, at most `most`.
     pub fn quiet(&self, now: Timestamp, most: Duration) -> Duration {
-        let instant = Instant::now();
-        let deadlines = self.deadlines.values().filter_map(|deadline| deadline.at);
-        let by_deadline = deadlines.filter(|at| *at > instant).map(|at| at - instant);
-        let grants = self.grants.values().filter_map(|entry| entry.value.ends);
-        let exceptions = self.exceptions.values().filter_map(|entry| entry.value.ends);
         let mode = self.mode.as_ref().and_then(|entry| entry.value.entry.ends());
         let local = self.local_mode.as_ref().and_then(|heard| heard.entry.ends());
-        let ends = grants.chain(exceptions).chain(mode).chain(local).filter(|end| *end > now);
-        let by_wall = ends.filter_map(|end| Duration::try_from(end.duration_since(now)).ok());
-        by_deadline.chain(by_wall).min().unwrap_or(most).min(most)
+        let ends = self.ends.values().copied().chain(mode).chain(local).filter(|end| *end > now);
+        ends.filter_map(|end| Duration::try_from(end.duration_since(now)).ok()).min().unwrap_or(most).min(most)
     }
 
-    /// Forget deadlines of what is gone.
+    /// Forget ends of what is gone.
     pub fn tidy(&mut self) {
         let (grants, exceptions) = (&self.grants, &self.exceptions);
-        self.deadlines.retain(|path, _| match path.split_once('/') {
+        self.ends.retain(|path, _| match path.split_once('/') {
             Some(("grant", id)) => grants.contains_key(id),
             Some((_, id)) => exceptions.contains_key(id),
             None => false,

@@ -10,7 +10,7 @@ use super::grant::{Grant, Scope, Status};
 use super::held::{GRANTS, Held, MODE, USES};
 use super::mode::{Heard, ModeEntry};
 use super::store::{Change, Committed, Condition, Kept, Local, Transaction, Unavailable, Write};
-use super::{State, exception::Exception};
+use super::{Stale, State, exception::Exception};
 
 /// How often the clock is looked at even if nothing ends: a wall clock that is moved forward ends things at once.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -81,6 +81,7 @@ impl State {
         loop {
             tokio::time::sleep(FLUSH_EVERY).await;
             self.flush_usage().await;
+            self.remind(self.now()).await;
             if tended.elapsed() >= TEND_EVERY {
                 tended = Instant::now();
                 self.tend().await;
@@ -110,9 +111,10 @@ impl State {
             }
             Change::Lost { why } => {
                 let mut stale = self.stale.lock().unwrap_or_else(PoisonError::into_inner);
-                if stale.is_none() {
+                let stale = stale.get_or_insert_with(Stale::yet);
+                if !std::mem::replace(&mut stale.told, true) {
                     eprintln!("state: the store cannot be reached, what was known of it holds on: {why}");
-                    *stale = Some((Instant::now(), why));
+                    stale.why = why;
                 }
                 Ok(())
             }
@@ -124,7 +126,7 @@ impl State {
 
     fn heard_of(&self) {
         let mut stale = self.stale.lock().unwrap_or_else(PoisonError::into_inner);
-        if stale.take().is_some() {
+        if stale.take().is_some_and(|stale| stale.told) {
             eprintln!("state: the store is reached again");
         }
     }
@@ -175,7 +177,7 @@ impl State {
             let exceptions = held.exceptions.values().map(|entry| &entry.value);
             let excepted: Vec<String> = exceptions
                 .filter(|one| held.exception_status(one, now) == exception::Status::Active)
-                .map(|one| format!("exception/{}", one.id))
+                .map(|one| one.path())
                 .collect();
             self.metrics.grants_active.set(to_f64(active.len()));
             self.metrics.exceptions_active.set(to_f64(excepted.len()));
@@ -208,7 +210,6 @@ impl State {
         self.metrics.grants_unreviewed.set(to_f64(unreviewed));
         self.metrics.exceptions_pending.set(to_f64(pending));
         self.metrics.state_staleness.set(self.stale().map_or(0.0, |(since, _)| since.as_secs_f64()));
-        self.remind(now).await;
         self.sweep(now).await;
     }
 
@@ -244,12 +245,12 @@ impl State {
 
     /// Bring what was done under grants to where a review finds it.
     pub(super) async fn flush_usage(&self) {
-        for (grant, uses) in self.usage.changed(&self.gateway) {
+        for (grant, uses) in self.usage.changed(&self.replica) {
             let Ok(value) = serde_json::to_vec(&uses) else { continue };
-            let key = format!("{USES}{grant}/{}", self.gateway);
+            let key = format!("{USES}{grant}/{}", self.replica.id);
             let local = self.held().grants.get(&grant).is_some_and(|entry| entry.value.scope == Scope::Local);
             let told = if local {
-                self.held().uses.entry(grant.clone()).or_default().insert(self.gateway.clone(), uses);
+                self.held().uses.entry(grant.clone()).or_default().insert(self.replica.id.clone(), uses);
                 self.local.note(&key, &value).await.is_ok()
             } else {
                 let writes = vec![Write::Put { key, value, ttl: None }];
@@ -267,7 +268,7 @@ impl State {
     pub(super) fn resume_usage(&self) {
         let held = self.held();
         for (grant, uses) in &held.uses {
-            if let Some(uses) = uses.get(&self.gateway) {
+            if let Some(uses) = uses.get(&self.replica.id) {
                 self.usage.resume(grant, uses);
             }
         }

@@ -48,12 +48,38 @@ use held::{Held, Trust};
 use jiff::{SignedDuration, Timestamp};
 use store::{Committed, Local, Store, Transaction, Unavailable};
 use tokio::sync::Notify;
-use usage::{Usage, Way};
+use usage::{Replica, Usage, Way};
 
 use crate::clock::Clock;
 use crate::evidence::Evidence;
 use crate::metrics::Metrics;
 use crate::policy_store::PolicyStore;
+
+/// A store that is not heard of.
+#[derive(Debug)]
+struct Stale {
+    since: Instant,
+    why: String,
+    told: bool,
+}
+
+impl Stale {
+    /// It was not heard of since the start.
+    fn yet() -> Stale {
+        Stale { since: Instant::now(), why: "the store was not heard of since the start".to_owned(), told: false }
+    }
+}
+
+/// What tells this gateway from others of its name: made once.
+async fn replica(local: &Local) -> Result<String, Unavailable> {
+    const KEY: &str = "replica";
+    if let Some(id) = local.noted(KEY).await?.and_then(|bytes| String::from_utf8(bytes).ok()) {
+        return Ok(id);
+    }
+    let id: String = uuid::Uuid::now_v7().simple().to_string().chars().skip(20).collect();
+    local.note(KEY, id.as_bytes()).await?;
+    Ok(id)
+}
 
 /// Whether other gateways use it too.
 fn is_shared(store: &Store) -> bool {
@@ -128,14 +154,14 @@ pub struct State {
     evidence: Evidence,
     clock: Clock,
     metrics: Arc<Metrics>,
-    gateway: String,
+    replica: Replica,
     ceilings: Ceilings,
     webhooks: Webhooks,
     held: Mutex<Held>,
     usage: Usage,
     rate: Mutex<Rate>,
-    /// Since when the store has not been heard of, and why.
-    stale: Mutex<Option<(Instant, String)>>,
+    /// Since when the store has not been heard of, why, and whether that was told.
+    stale: Mutex<Option<Stale>>,
     /// What was in force last, by path.
     in_force: Mutex<BTreeSet<String>>,
     /// When the mode was set whose own return was told last.
@@ -161,9 +187,23 @@ impl State {
         }
         let mut held = Held::new(trust);
         let known = if is_shared(&store) { local.copy().await? } else { store.view().await? };
-        held.replace(&known, now);
+        match (is_shared(&store), known.revision) {
+            // Nothing was ever heard of it: there may be a mode that contains something.
+            (true, 0) => match store.view().await {
+                Ok(view) => held.replace(&view, now),
+                Err(error) => {
+                    eprintln!(
+                        "state: the store was never heard of ({error}): until it is, everything but grants is denied"
+                    );
+                    held.assume_nothing(now);
+                }
+            },
+            (true | false, _) => held.replace(&known, now),
+        }
         keeper::take_local(&local, &mut held, now).await?;
         local.see(now).await?;
+        let id = replica(&local).await?;
+        let is_shared_store = is_shared(&store);
         let state = State {
             store,
             local,
@@ -171,13 +211,13 @@ impl State {
             evidence,
             clock,
             metrics,
-            gateway,
+            replica: Replica { gateway, id },
             ceilings,
             webhooks,
             held: Mutex::new(held),
             usage: Usage::default(),
             rate: Mutex::new(Rate::default()),
-            stale: Mutex::new(None),
+            stale: Mutex::new(is_shared_store.then(Stale::yet)),
             in_force: Mutex::new(BTreeSet::new()),
             mode_told: Mutex::new(None),
             wake: Notify::new(),
@@ -212,7 +252,7 @@ impl State {
     /// Why the store is not heard of, and since when; `None` while it is.
     pub fn stale(&self) -> Option<(Duration, String)> {
         let stale = self.stale.lock().unwrap_or_else(PoisonError::into_inner);
-        stale.as_ref().map(|(since, why)| (since.elapsed(), why.clone()))
+        stale.as_ref().map(|stale| (stale.since.elapsed(), stale.why.clone()))
     }
 
     /// What somebody should know: kept things that cannot be read, and overrides that the policy does not take.

@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::entry::Done;
+use super::entry::{Done, Who};
 
 /// The mode that was set last.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,6 +46,14 @@ impl Heard {
     pub fn new(entry: ModeEntry, now: Timestamp) -> Heard {
         let left = entry.ends().map_or(SignedDuration::MAX, |ends| ends.duration_since(now));
         Heard { entry, since: (Instant::now(), left.max(SignedDuration::ZERO)) }
+    }
+
+    /// What stands in for a mode that is not known.
+    pub fn unknown(now: Timestamp) -> Heard {
+        let by = Who { name: "unknown".to_owned(), person: "unknown".to_owned(), method: "unknown".to_owned() };
+        let reason = Some("what was set is not known".to_owned());
+        let set = Done { at: now, by, reason };
+        Heard::new(ModeEntry { mode: "unknown".to_owned(), set, seconds: None, local: false }, now)
     }
 
     /// The mode that holds. A containment ends by itself only when both clocks say so: a wall clock that is moved forward

@@ -132,7 +132,7 @@ impl State {
 
     fn tell_grant_end(&self, id: &str) {
         let Some(grant) = self.held().grants.get(id).map(|entry| entry.value.clone()) else { return };
-        let uses = self.usage.of(id, &self.gateway).unwrap_or_default();
+        let uses = self.usage.of(id, &self.replica).unwrap_or_default();
         let total = |of: fn(&super::usage::Amount) -> u64| {
             uses.uses.iter().map(|one| &one.amount).chain([&uses.others]).map(of).fold(0u64, u64::saturating_add)
         };
@@ -174,7 +174,7 @@ impl State {
             let exceptions = exceptions.filter(|one| {
                 one.begins.is_some() && held.exception_status(one, now) != super::exception::Status::Active
             });
-            grants.map(Grant::path).chain(exceptions.map(|one| format!("exception/{}", one.id))).collect()
+            grants.map(Grant::path).chain(exceptions.map(|one| one.path())).collect()
         };
         for path in ended {
             self.tell_end(&path).await;
@@ -218,7 +218,7 @@ impl State {
         let by = by.map(|who| json!({"name": who.name, "person": who.person}));
         let time = self.clock.wall().to_string();
         self.webhooks.tell(&json!({
-            "event": event, "time": time, "gateway": self.gateway, "by": by, "subject": subject,
+            "event": event, "time": time, "gateway": self.replica.gateway, "by": by, "subject": subject,
         }));
     }
 

@@ -46,11 +46,22 @@ pub struct Use {
 pub struct Uses {
     /// The gateway.
     pub gateway: String,
+    /// What tells it from others of the same name.
+    pub replica: String,
     /// By identity and destination.
     pub uses: Vec<Use>,
     /// All beyond what is told apart.
     #[serde(default)]
     pub others: Amount,
+}
+
+/// One gateway among others, which may have its name.
+#[derive(Clone, Debug)]
+pub struct Replica {
+    /// The gateway's name.
+    pub gateway: String,
+    /// Made once, and kept in its state directory.
+    pub id: String,
 }
 
 /// Counts by grant.
@@ -104,7 +115,7 @@ impl Usage {
     }
 
     /// What changed since this was asked last, by grant.
-    pub fn changed(&self, gateway: &str) -> Vec<(String, Uses)> {
+    pub fn changed(&self, gateway: &Replica) -> Vec<(String, Uses)> {
         let mut grants = self.grants.lock().unwrap_or_else(PoisonError::into_inner);
         let told = |(grant, of): (&String, &mut OfGrant)| {
             std::mem::take(&mut of.changed).then(|| (grant.clone(), of.told(gateway)))
@@ -113,7 +124,7 @@ impl Usage {
     }
 
     /// What this gateway knows of one grant.
-    pub fn of(&self, grant: &str, gateway: &str) -> Option<Uses> {
+    pub fn of(&self, grant: &str, gateway: &Replica) -> Option<Uses> {
         let grants = self.grants.lock().unwrap_or_else(PoisonError::into_inner);
         grants.get(grant).map(|of| of.told(gateway))
     }
@@ -132,9 +143,14 @@ impl Usage {
 }
 
 impl OfGrant {
-    fn told(&self, gateway: &str) -> Uses {
+    fn told(&self, gateway: &Replica) -> Uses {
         let uses = self.ways.iter().map(|(way, amount)| Use { way: way.clone(), amount: *amount });
-        Uses { gateway: gateway.to_owned(), uses: uses.collect(), others: self.others }
+        Uses {
+            gateway: gateway.gateway.clone(),
+            replica: gateway.id.clone(),
+            uses: uses.collect(),
+            others: self.others,
+        }
     }
 }
 
@@ -145,16 +161,17 @@ mod tests {
     #[test]
     fn what_is_beyond_the_bound_is_counted_together() {
         let usage = Usage::default();
+        let gateway = Replica { gateway: "gw".into(), id: "1".into() };
         let way = |at: usize| Way { identity: "a".into(), host: format!("{at}.test"), port: 443 };
         assert!(usage.opened("g", &way(0)));
         for at in 1..USES_MAX + 10 {
             assert!(!usage.opened("g", &way(at)));
             usage.carried("g", &way(at), 2, 3);
         }
-        let told = usage.changed("gw");
+        let told = usage.changed(&gateway);
         assert_eq!(told.len(), 1);
         assert_eq!(told[0].1.uses.len(), USES_MAX);
         assert_eq!(told[0].1.others, Amount { connections: 10, bytes_sent: 20, bytes_received: 30 });
-        assert!(usage.changed("gw").is_empty());
+        assert!(usage.changed(&gateway).is_empty());
     }
 }

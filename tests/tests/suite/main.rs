@@ -31,11 +31,15 @@ mod dashboards;
 
 mod deployment;
 
+mod fleet;
+
 mod hellos;
 
 mod identity;
 
 mod live;
+
+mod overrides;
 
 mod plain_http;
 
@@ -52,6 +56,8 @@ mod shutdown;
 mod spans;
 
 mod startup;
+
+mod state;
 
 mod telemetry;
 

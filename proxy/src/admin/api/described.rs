@@ -67,6 +67,24 @@ pub const METRICS: Operation = get(
 pub const OPENAPI: Operation =
     get("/v1/openapi.json", "This document", ANYBODY, ok("this document", Shape::Described("an OpenAPI 3.1 document")));
 
+/// `GET /v1/whoami`
+pub const WHOAMI: Operation = get(
+    "/v1/whoami",
+    "Who the caller is, and what they may do",
+    READERS,
+    ok(
+        "the operator",
+        Shape::Object(&[
+            Field::required("operator", WORD, "the entry whose credentials were shown"),
+            Field::required("person", WORD, "who that is"),
+            Field::required("roles", Shape::List { of: &WORD, min: 1, max: 3 }, "what they may do"),
+            Field::required("by", Shape::List { of: &WORD, min: 1, max: 2 }, "what was shown"),
+            Field::required("expires", Shape::Time, "when the entry ends"),
+            Field::required("one_time_codes", Shape::Boolean, "whether the operator is enrolled for them"),
+        ]),
+    ),
+);
+
 /// `GET /v1/policy`
 pub const POLICY: Operation = get(
     "/v1/policy",
@@ -331,23 +349,26 @@ pub const MODE_SET: Operation = Operation {
 pub const POLICY_PREVIEW: Operation = Operation {
     verb: Verb::Post,
     body: Some(Body {
-        shape: Shape::Object(&[Field::required(
-            "files",
-            Shape::List {
-                of: &Shape::Object(&[
-                    Field::required("name", SENTENCE, "path below the bundle's directory"),
-                    Field::required("text", Shape::Lines { max: PREVIEW_MAX }, "its contents"),
-                ]),
-                min: 1,
-                max: 10_000,
-            },
-            "the candidate bundle",
-        )]),
+        shape: Shape::Object(&[
+            Field::optional(
+                "files",
+                Shape::List {
+                    of: &Shape::Object(&[
+                        Field::required("name", SENTENCE, "path below the bundle's directory"),
+                        Field::required("text", Shape::Lines { max: PREVIEW_MAX }, "its contents"),
+                    ]),
+                    min: 1,
+                    max: 10_000,
+                },
+                "the candidate bundle; without it, the one in force",
+            ),
+            Field::optional("mode", WORD, "the candidate mode; without it, the one in force"),
+        ]),
         max: PREVIEW_MAX,
     }),
     ..get(
         "/v1/policy/preview",
-        "What a candidate bundle would change, and which tunnels it would cut",
+        "What a candidate bundle or mode would change, and what it would cut",
         READERS,
         ok("what it would do", Shape::Described("what would change, and the tunnels that would be cut")),
     )

@@ -16,7 +16,7 @@ use super::query::Query;
 use crate::admin::caller::Caller;
 use crate::admin::problem::Problem;
 use crate::admin::totp::SecondFactor;
-use crate::admin::{Limits, State, overrides, routes};
+use crate::admin::{Limits, State, live, overrides, routes};
 
 /// An operation and what answers it.
 pub struct Row {
@@ -89,12 +89,13 @@ pub static TABLE: &[Row] = &[
     Row { operation: &described::READY, handler: Handler::Now(routes::ready) },
     Row { operation: &described::METRICS, handler: Handler::Now(routes::metrics) },
     Row { operation: &described::OPENAPI, handler: Handler::Now(routes::openapi) },
+    Row { operation: &described::WHOAMI, handler: Handler::Now(routes::whoami) },
     Row { operation: &described::POLICY, handler: Handler::Now(routes::policy) },
     Row { operation: &described::TUNNELS, handler: Handler::Now(routes::tunnels) },
+    Row { operation: &described::TUNNEL_CUT, handler: Handler::Waits(live::cut) },
+    Row { operation: &described::POLICY_PREVIEW, handler: Handler::Waits(live::preview) },
     Row { operation: &described::DECISIONS, handler: Handler::Now(routes::decisions) },
     Row { operation: &described::DECISION_BY_ID, handler: Handler::Now(routes::decision) },
-    Row { operation: &described::TUNNEL_CUT, handler: Handler::Now(overrides::tunnel_cut) },
-    Row { operation: &described::POLICY_PREVIEW, handler: Handler::Waits(overrides::policy_preview) },
     Row { operation: &described::GRANTS, handler: Handler::Now(overrides::grants) },
     Row { operation: &described::GRANT_REQUEST, handler: Handler::Waits(overrides::grant_request) },
     Row { operation: &described::GRANT_BY_ID, handler: Handler::Now(overrides::grant) },

@@ -128,11 +128,11 @@ fn an_operator_cuts_one_at_once_and_no_policy_saves_it() {
     world.live = Live::new(Duration::from_secs(3_600));
     let (a, b) = (world.open("a.test"), world.open("a.test"));
     let id = world.live.told()[0]["id"].as_str().unwrap().parse().unwrap();
-    assert!(world.live.cut(id, "ann"));
+    assert!(world.live.cut(id, "operator/ann"));
     world.pass();
     assert_eq!((end(&a), end(&b)), (cut(Ending::PolicyChanged, "operator/ann"), None));
     drop(a);
-    assert!(!world.live.cut(id, "ann"), "it is gone");
+    assert!(!world.live.cut(id, "operator/ann"), "it is gone");
 }
 
 #[tokio::test]

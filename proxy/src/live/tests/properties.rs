@@ -111,7 +111,7 @@ proptest! {
         open.retain(|_, listed| end(listed).is_none());
 
         let files = after.0.files();
-        let candidate = snapshot.candidate(compiled(&files), &after.1.over());
+        let candidate = snapshot.candidate(compiled(&files).into(), &after.1.over());
         let told = world.live.preview(&candidate, world.clock.now());
         prop_assert_eq!(&told, &world.live.preview(&candidate, world.clock.now()), "a preview changes nothing");
         let told: BTreeMap<Uuid, _> = told.into_iter().map(|one| (one.id, (one.ending, one.cut_by))).collect();

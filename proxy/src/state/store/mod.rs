@@ -1,6 +1,6 @@
 //! Where operators' overrides are kept: keys and values, changed by transactions, watched by every gateway that shares them.
 //!
-//! One interface, two backends: a file on this machine ([`embedded`]), and etcd, which a fleet shares. In both a
+//! One interface, two backends: a file on this machine ([`embedded`]), and etcd, which a fleet shares ([`etcd`]). In both a
 //! commit is durable and linearizable before it returns, and both number their commits: revisions only grow.
 //!
 //! What a commit that fails has done is *unknown*: the answer may have been lost after the write was kept. [`Store::commit`]
@@ -9,14 +9,21 @@
 //! harmless (`Absent` on a key of its own: `No` then says that the first was kept).
 
 pub mod embedded;
+use embedded::Embedded;
 
 pub mod local;
 pub use local::{Local, OpenError};
 
+pub mod etcd;
+use etcd::Etcd;
+
 use std::time::Duration;
 
 use gatepass_config::limits::Limits;
+use gatepass_config::state::{State, Store as Configured};
 use tokio::sync::mpsc;
+
+use crate::clock::Clock;
 
 /// One key's value as committed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -123,9 +130,9 @@ pub struct Unavailable(pub String);
 /// How long is waited for a store, and how much it may hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
-    /// One question to a member, or one answer of a disk.
+    /// One question to a member of etcd.
     pub timeout: Duration,
-    /// A commit or a view, over all members and attempts.
+    /// A commit or a view: by etcd, over all members and attempts, or by the disk.
     pub patience: Duration,
     /// Between two looks at whether a member is alive, and how long it may take to say so.
     pub heartbeat: Duration,
@@ -152,10 +159,26 @@ impl Bounds {
 #[derive(Clone, Debug)]
 pub enum Store {
     /// A file of this machine.
-    Embedded(embedded::Embedded),
+    Embedded(Embedded),
+    /// What a fleet shares.
+    Etcd(Etcd),
 }
 
 impl Store {
+    /// The store that is configured, and the state directory beside it. Blocks on files; nothing is connected yet.
+    ///
+    /// # Errors
+    /// What is wrong with the directory, or with a file of `tls`.
+    pub fn open(configured: &State, limits: &Limits, clock: Clock) -> Result<(Store, Local), String> {
+        let bounds = Bounds::of(limits);
+        let local = Local::open(&configured.directory.value).map_err(|error| error.to_string())?;
+        let store = match &configured.store {
+            Configured::Embedded => Store::Embedded(Embedded::new(local.clone(), clock, bounds)),
+            Configured::Etcd(etcd) => Store::Etcd(Etcd::new(etcd, bounds)?),
+        };
+        Ok((store, local))
+    }
+
     /// Commit a transaction: durable and visible to every later [`Store::view`] of any gateway when this returns `Yes`.
     ///
     /// # Errors
@@ -164,6 +187,7 @@ impl Store {
         checked(&transaction)?;
         match self {
             Store::Embedded(store) => store.commit(transaction).await,
+            Store::Etcd(store) => store.commit(transaction).await,
         }
     }
 
@@ -171,6 +195,7 @@ impl Store {
     pub async fn view(&self) -> Result<View, Unavailable> {
         match self {
             Store::Embedded(store) => store.view().await,
+            Store::Etcd(store) => store.view().await,
         }
     }
 
@@ -179,6 +204,7 @@ impl Store {
     pub fn watch(&self) -> mpsc::Receiver<Change> {
         match self {
             Store::Embedded(store) => store.watch(),
+            Store::Etcd(store) => store.watch(),
         }
     }
 }

@@ -2,6 +2,16 @@
 
 mod reach;
 
+mod attacks;
+
+mod document;
+
+mod operators;
+
+mod tls;
+
+mod unix;
+
 use std::process::Command;
 
 use gatepass_tests::gateway::binary;

@@ -63,7 +63,7 @@ fn spellings(address: SocketAddr) -> Vec<String> {
 }
 
 #[test]
-fn no_spelling_of_the_admin_address_leads_there() {
+fn o042_no_spelling_of_the_admin_address_leads_there() {
     let setup = Setup::new();
     let gateway = permissive(setup, &["localhost", "admin.test", "mixed.test", "mapped.test"]);
     let resolver = &gateway.setup.resolver;
@@ -83,7 +83,7 @@ fn no_spelling_of_the_admin_address_leads_there() {
 }
 
 #[test]
-fn an_admin_listener_on_ipv6_is_no_destination_either() {
+fn o042_an_admin_listener_on_ipv6_is_no_destination_either() {
     if std::net::TcpListener::bind("[::1]:0").is_err() {
         // Said aloud: a machine without IPv6 has no such address to protect.
         eprintln!("this machine has no ::1");

@@ -60,7 +60,7 @@ fn a_preview_names_the_tunnels_that_the_reload_then_cuts_and_cuts_none() {
     let json: Value = serde_json::from_slice(&tunnels(&world, "eyes", &["preview", "next", "--json"]).stdout).unwrap();
     let expected: Vec<String> = gone.iter().map(|open| open.id.clone()).collect();
     assert_eq!(ids(&json, "would_cut"), expected, "{json}");
-    assert_eq!((&json["open"], &json["changed"]), (&4.into(), &true.into()), "{json}");
+    assert_eq!((&json["open"], &json["allows_gone"][0]), (&4.into(), &"team/gone".into()), "{json}");
     let first = &json["would_cut"][0];
     assert_eq!((&first["ending"], &first["cut_by"]), (&"policy_changed".into(), &"team/gone".into()), "{first}");
     let gone: Vec<Open> = gone.into_iter().map(|open| world.is_open(open)).collect();
@@ -78,7 +78,18 @@ fn a_candidate_that_would_be_refused_is_told_with_its_places() {
     candidate(&world, &bad);
     let (code, text) = said(&tunnels(&world, "eyes", &["preview", "next"]));
     assert_eq!(code, 1, "{text}");
-    assert!(text.contains("not valid") && text.contains("teams/team.yaml:"), "{text}");
+    assert!(text.contains("would be refused") && text.contains("teams/team.yaml:"), "{text}");
+}
+
+#[test]
+fn a_mode_that_the_policy_does_not_have_would_cut_everything() {
+    let world = world();
+    let open = world.open("kept.test");
+    let output = tunnels(&world, "eyes", &["preview", "--mode", "lockdown", "--json"]);
+    let json: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(json["would_cut"][0]["ending"], "mode_changed", "{json}");
+    assert_eq!(json["dormant"][0]["path"], "mode/lockdown", "{json}");
+    world.is_open(open);
 }
 
 #[test]
@@ -89,12 +100,12 @@ fn an_operator_lists_what_is_open_and_cuts_one() {
     assert_eq!((code, text.lines().count()), (0, 3), "{text}");
     assert!(text.contains("team/kept") && text.contains(&gone.id), "{text}");
     let (code, text) = said(&tunnels(&world, "eyes", &["cut", &gone.id]));
-    assert!(code == 3 && text.contains("role"), "{code} {text}");
+    assert!(code == 1 && text.contains("role"), "{code} {text}");
     let gone = world.is_open(gone);
     assert_eq!(said(&tunnels(&world, "ops", &["cut", &gone.id])).0, 0);
     assert!(took(&world, &gone) < super::PROMPT);
     world.cut(&gone, "policy_changed", "operator/ops");
     let (code, text) = said(&tunnels(&world, "ops", &["cut", &gone.id]));
-    assert!(code == 1 && text.contains("no open tunnel has this id"), "{code} {text}");
+    assert!(code == 1 && text.contains("nothing of this id is open"), "{code} {text}");
     world.is_open(kept);
 }

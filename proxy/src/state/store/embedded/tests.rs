@@ -172,3 +172,18 @@ async fn a_full_store_writes_nothing_and_says_which_bound_it_met() {
     let instead = vec![put("c", "1"), put("d", "1"), Write::Delete { key: "a".to_owned() }];
     assert!(matches!(store.commit(always(instead)).await, Ok(Committed::Yes { .. })));
 }
+
+#[tokio::test]
+async fn the_store_of_a_configuration_is_its_directory_for_one_process() {
+    let scratch = Scratch::new();
+    let mut state = gatepass_config::quickstart().state;
+    state.directory.value = scratch.path().join("state");
+    let limits = Limits::default();
+    let (store, local) = Store::open(&state, &limits, Clock::system()).unwrap();
+    assert!(matches!(store.commit(always(vec![put("a", "1")])).await, Ok(Committed::Yes { revision: 1 })));
+    let refused = Store::open(&state, &limits, Clock::system()).unwrap_err();
+    assert!(refused.contains("in use by another process"), "{refused}");
+    drop((store, local));
+    let (store, _local) = Store::open(&state, &limits, Clock::system()).unwrap();
+    assert_eq!(store.view().await, Ok(View { kept: vec![kept("a", "1", 1)], revision: 1 }));
+}

@@ -31,9 +31,10 @@ pub struct Local(Arc<Open>);
 
 struct Open {
     directory: PathBuf,
-    lock: File,
     /// None after trouble with the disk: the library answers nothing more until the file is opened again.
     database: Mutex<Option<Database>>,
+    /// After the database, since it is dropped after it: whoever has the lock finds the database closed.
+    lock: File,
     /// The highest time seen, and what of it is on the disk: microseconds, `i64::MIN` for none.
     highest: AtomicI64,
     highest_kept: AtomicI64,
@@ -53,8 +54,8 @@ impl Local {
             .map_err(|error| OpenError::Damaged { path: directory.to_owned(), why: error.to_string() })?;
         Ok(Local(Arc::new(Open {
             directory: directory.to_owned(),
-            lock,
             database: Mutex::new(Some(database)),
+            lock,
             highest: AtomicI64::new(highest),
             highest_kept: AtomicI64::new(highest),
             room: Arc::new(Semaphore::new(WAITING)),
@@ -130,7 +131,8 @@ impl Local {
         (highest != i64::MIN).then(|| Timestamp::from_microsecond(highest).unwrap_or(Timestamp::MAX))
     }
 
-    /// See this time. [`Local::highest_seen`] rises at once, and never falls; on `Ok` it is on the disk as well.
+    /// See this time. [`Local::highest_seen`] rises at once, and never falls; on `Ok` it is on the disk as well. Each rise
+    /// is a write, so a clock is seen every few seconds, and when it matters.
     pub async fn see(&self, time: Timestamp) -> Result<(), Unavailable> {
         self.0.highest.fetch_max(time.as_microsecond(), Ordering::SeqCst);
         let highest = self.0.highest.load(Ordering::SeqCst);

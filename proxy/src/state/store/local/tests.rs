@@ -210,3 +210,39 @@ async fn what_is_in_the_way_is_an_error() {
     std::os::unix::fs::symlink(aside.join("state.redb"), linked.join("state.redb")).unwrap();
     assert!(matches!(Local::open(&linked), Err(OpenError::File { .. })), "a link is not followed");
 }
+
+#[tokio::test]
+async fn after_trouble_with_the_disk_the_next_question_opens_the_file_again() {
+    let scratch = Scratch::new();
+    let local = Local::open(scratch.path()).unwrap();
+    local.note("a", b"1").await.unwrap();
+    let failing = |database: &Database| -> Result<(), redb::Error> {
+        let transaction = tables::begin(database)?;
+        transaction.open_table(tables::NOTES)?.insert("b", b"2".as_slice())?;
+        Err(redb::Error::Io(std::io::Error::from(std::io::ErrorKind::StorageFull)))
+    };
+    let Unavailable(why) = local.on_disk(PATIENCE, failing).await.unwrap_err();
+    assert!(why.contains("no storage space"), "{why}");
+    assert_eq!(local.noted("a").await.unwrap(), Some(b"1".to_vec()));
+    assert_eq!(local.noted("b").await.unwrap(), None, "what was not committed");
+    assert!(matches!(Local::open(scratch.path()), Err(OpenError::InUse { .. })), "it was never free for another");
+    fs::write(scratch.path().join("state.redb"), "").unwrap();
+    assert!(local.on_disk(PATIENCE, failing).await.is_err());
+    let Unavailable(why) = local.noted("a").await.unwrap_err();
+    assert!(why.contains("is damaged"), "{why}");
+}
+
+#[tokio::test]
+async fn a_question_that_the_disk_does_not_answer_ends_in_time() {
+    let scratch = Scratch::new();
+    let local = Local::open(scratch.path()).unwrap();
+    let (release, held) = std::sync::mpsc::channel::<()>();
+    let slow = move |_: &Database| {
+        let _ = held.recv();
+        Ok(())
+    };
+    let Unavailable(why) = local.on_disk(Duration::from_millis(50), slow).await.unwrap_err();
+    assert!(why.contains("no answer from the state directory's disk within 50ms"), "{why}");
+    drop(release);
+    local.note("a", b"1").await.unwrap();
+}
