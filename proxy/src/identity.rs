@@ -105,7 +105,9 @@ impl Registry {
         match identity.method() {
             Method::Mtls => true,
             Method::Token => self.token_of(identity).is_some(),
-            Method::Network | Method::None => source.is_some_and(|source| self.network(source) == *identity),
+            Method::Network | Method::None => {
+                source.is_some_and(|source| self.name_of(source) == identity.id().strip_prefix("network:"))
+            }
             // None are established here, so none stands.
             Method::Jwt => false,
         }
@@ -193,9 +195,12 @@ impl Registry {
     }
 
     fn network(&self, source: IpAddr) -> Identity {
+        self.name_of(source).map_or_else(Identity::anonymous, Identity::network)
+    }
+
+    fn name_of(&self, source: IpAddr) -> Option<&str> {
         let source = gatepass_policy::address::unmap(source);
-        let found = self.networks.iter().find(|(network, _)| network.contains(&source));
-        found.map_or_else(Identity::anonymous, |(_, name)| Identity::network(name))
+        self.networks.iter().find(|(network, _)| network.contains(&source)).map(|(_, name)| &**name)
     }
 }
 

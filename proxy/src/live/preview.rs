@@ -1,14 +1,12 @@
 //! What another policy, grant or mode would cut, without cutting anything.
 
-use std::time::Instant;
-
 use gatepass_policy::decision::Reason;
 use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::Live;
 use super::judge::{self, Answer, Ground, Since, Stood};
-use super::tunnel::{Moment, Tunnel};
+use super::tunnel::Tunnel;
 use crate::evidence::words::Ending;
 use crate::policy_store::Snapshot;
 
@@ -43,17 +41,16 @@ impl Live {
     /// What would be cut if `candidate` were in force at `now`, the oldest first. Nothing changes. Costs a copy of the
     /// facts and a decision for each open tunnel: not for an event loop.
     pub fn preview(&self, candidate: &Snapshot, now: Timestamp) -> Vec<WouldCut> {
-        let moment = Moment { wall: now, steady: Instant::now() };
         let mut found = Vec::new();
         self.each_part(|tunnels| {
-            found.extend(tunnels.iter().filter_map(|tunnel| would_cut(tunnel, candidate, moment)));
+            found.extend(tunnels.iter().filter_map(|tunnel| would_cut(tunnel, candidate, now)));
         });
         found.sort_by_key(|one| one.id);
         found
     }
 }
 
-fn would_cut(tunnel: &Tunnel, candidate: &Snapshot, moment: Moment) -> Option<WouldCut> {
+fn would_cut(tunnel: &Tunnel, candidate: &Snapshot, now: Timestamp) -> Option<WouldCut> {
     let (mut facts, rule, reason) = {
         let held = tunnel.held();
         (held.facts.clone(), held.rule.clone(), held.reason)
@@ -62,7 +59,7 @@ fn would_cut(tunnel: &Tunnel, candidate: &Snapshot, moment: Moment) -> Option<Wo
     let ground = Ground { snapshot: candidate, floor: &floor };
     let stood = Stood { rule: rule.as_ref(), reason, snapshot: Since::Another };
     let declared = tunnel.declared.as_deref();
-    match judge::judge(&mut facts, declared, stood, Since::Another, ground, tunnel.now(moment)) {
+    match judge::judge(&mut facts, declared, stood, Since::Another, ground, now) {
         Answer::Stays(..) => None,
         Answer::Cut { ending, by, reason } => Some(WouldCut {
             id: tunnel.id,

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use super::credentials::{self, Checks};
 use super::judge::{self, Answer, BY_IDENTITY, Ground, Since, Stood};
-use super::tunnel::{Cut, Held, Moment, Tunnel};
+use super::tunnel::{Cut, Held, Tunnel};
 use super::{Live, Sources};
 use crate::evidence::words::Ending;
 use crate::identity::Registry;
@@ -20,7 +20,7 @@ pub(super) struct Circumstances<'a> {
     pub(super) snapshot: Arc<Snapshot>,
     pub(super) floor: Arc<Floor>,
     pub(super) identity: &'a Registry,
-    pub(super) moment: Moment,
+    pub(super) now: Timestamp,
 }
 
 impl<'a> Circumstances<'a> {
@@ -29,7 +29,7 @@ impl<'a> Circumstances<'a> {
             snapshot: sources.policy.current(),
             floor: sources.floor.load_full(),
             identity: sources.identity,
-            moment: Moment { wall: sources.clock.now(), steady: Instant::now() },
+            now: sources.clock.now(),
         }
     }
 }
@@ -41,8 +41,6 @@ pub struct Pass {
     pub seen: usize,
     /// How many were cut.
     pub cut: usize,
-    /// When time alone may change an answer next.
-    pub next: Option<Instant>,
 }
 
 impl Live {
@@ -52,7 +50,7 @@ impl Live {
         self.first_end.store(i64::MAX, Ordering::Release);
         let now = Circumstances::of(sources);
         let mut pass = Pass::default();
-        let (mut checks, mut ends) = (Checks::default(), Ends::default());
+        let mut checks = Checks::default();
         self.each_part(|tunnels| {
             for tunnel in tunnels {
                 let mut held = tunnel.held();
@@ -60,9 +58,7 @@ impl Live {
                 if again(tunnel, &mut held, &now, self.linger, &mut checks) {
                     pass.cut += 1;
                 }
-                if held.cut.as_ref().is_none_or(|cut| cut.at > now.moment.steady) {
-                    let end = ends.after(tunnel, tunnel.now(now.moment), &now);
-                    pass.next = [pass.next, end].into_iter().flatten().min();
+                if held.cut.as_ref().is_none_or(|cut| cut.at > Instant::now()) {
                     let own = tunnel.credential_end.map_or(i64::MAX, Timestamp::as_microsecond);
                     self.first_end.fetch_min(own, Ordering::AcqRel);
                 }
@@ -85,12 +81,11 @@ fn again(tunnel: &Tunnel, held: &mut Held, now: &Circumstances<'_>, linger: Dura
     if held.change > now.snapshot.change {
         return false;
     }
-    let time = tunnel.now(now.moment);
-    if let Some(ending) = credentials::fault(tunnel, &held.facts, now.identity, time, checks) {
+    if let Some(ending) = credentials::fault(tunnel, &held.facts, now.identity, now.now, checks) {
         let reason = Some(gatepass_policy::decision::Reason::IdentityInvalid);
         return tunnel.cut(held, Cut { ending, by: BY_IDENTITY.into(), reason, at: Instant::now() });
     }
-    match answer(tunnel, held, now, time) {
+    match answer(tunnel, held, now) {
         Answer::Stays(rule, reason) => {
             held.rule = rule;
             held.reason = reason;
@@ -106,13 +101,13 @@ fn again(tunnel: &Tunnel, held: &mut Held, now: &Circumstances<'_>, linger: Dura
     }
 }
 
-fn answer(tunnel: &Tunnel, held: &mut Held, now: &Circumstances<'_>, time: Timestamp) -> Answer {
+fn answer(tunnel: &Tunnel, held: &mut Held, now: &Circumstances<'_>) -> Answer {
     let Held { facts, rule, reason, change, generation, .. } = held;
     let since = |same: bool| if same { Since::Same } else { Since::Another };
     let stood = Stood { rule: rule.as_ref(), reason: *reason, snapshot: since(*change == now.snapshot.change) };
     let policy = since(*generation == now.snapshot.generation);
     let ground = Ground { snapshot: &now.snapshot, floor: &now.floor };
-    judge::judge(facts, tunnel.declared.as_deref(), stood, policy, ground, time)
+    judge::judge(facts, tunnel.declared.as_deref(), stood, policy, ground, now.now)
 }
 
 /// Only where rules come and go is there time to linger. A grant, a mode and a credential are about who may do what
@@ -128,27 +123,5 @@ pub(super) fn patience(ending: Ending, linger: Duration) -> Duration {
         | Ending::Drained
         | Ending::Limit
         | Ending::Error => Duration::ZERO,
-    }
-}
-
-/// The next end after each tunnel's own time. Those are nearly the same for all, so one answer does for most.
-#[derive(Default)]
-struct Ends {
-    last: Option<(Timestamp, Option<Timestamp>)>,
-}
-
-impl Ends {
-    fn after(&mut self, tunnel: &Tunnel, time: Timestamp, now: &Circumstances<'_>) -> Option<Instant> {
-        let rules = match self.last {
-            Some((from, end)) if from <= time && end.is_none_or(|end| time < end) => end,
-            Some(_) | None => {
-                let end = now.snapshot.next_end(time);
-                self.last = Some((time, end));
-                end
-            }
-        };
-        let first = [rules, tunnel.credential_end].into_iter().flatten().min()?;
-        let away = Duration::try_from(first.duration_since(time)).unwrap_or_default();
-        now.moment.steady.checked_add(away)
     }
 }

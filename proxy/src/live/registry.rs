@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::Sources;
 use super::redecide::{self, Circumstances};
-use super::tunnel::{Cut, Grounds, Moment, Tunnel};
+use super::tunnel::{Cut, Grounds, Tunnel};
 use crate::evidence::Counters;
 use crate::evidence::words::Ending;
 use crate::state::usage::Way;
@@ -52,17 +52,16 @@ impl Live {
     /// List what was admitted on `grounds`, and look whether that still holds: what changes from here on is noticed by
     /// whoever goes through the list, and what changed before is noticed here.
     pub fn list(&self, id: Uuid, grounds: Grounds, counters: Arc<Counters>, sources: Sources<'_>) -> Listed<'_> {
-        let moment = Moment { wall: sources.clock.now(), steady: Instant::now() };
         let (decided, change) = (grounds.facts.now, grounds.change);
         let credential_end = sources.identity.end(&grounds.facts.identity);
-        let tunnel = Arc::new(Tunnel::new(id, grounds, credential_end, counters, moment));
+        let tunnel = Arc::new(Tunnel::new(id, grounds, credential_end, counters));
         self.part(id).insert(id, Arc::clone(&tunnel));
         self.await_end(tunnel.credential_end);
         let now = Circumstances::of(sources);
         let settled = now.snapshot.change == change
             && Arc::ptr_eq(&tunnel.held().facts.floor, &now.floor)
-            && now.snapshot.next_end(decided).is_none_or(|end| end > now.moment.wall)
-            && tunnel.credential_end.is_none_or(|end| end > now.moment.wall)
+            && now.snapshot.next_end(decided).is_none_or(|end| end > now.now)
+            && tunnel.credential_end.is_none_or(|end| end > now.now)
             && tunnel.checked.as_ref().is_none_or(|checked| !checked.is_outdated());
         if !settled {
             redecide::one(&tunnel, &now, self.linger);

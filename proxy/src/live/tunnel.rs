@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use gatepass_policy::decision::{Reason, RuleInfo};
 use gatepass_policy::facts::Facts;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
@@ -56,8 +56,6 @@ pub(super) struct Tunnel {
     pub(super) counters: Arc<Counters>,
     /// When it was decided, for those who list it.
     pub(super) decided: Timestamp,
-    /// The wall clock when it entered the list, and the monotonic clock at that same moment.
-    since: (Timestamp, Instant),
     held: Mutex<Held>,
     /// Tells the one task that carries it that `held.cut` has changed.
     told: Notify,
@@ -76,20 +74,12 @@ pub(super) struct Held {
     pub(super) cut: Option<Cut>,
 }
 
-/// One reading of both clocks.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Moment {
-    pub(super) wall: Timestamp,
-    pub(super) steady: Instant,
-}
-
 impl Tunnel {
     pub(super) fn new(
         id: Uuid,
         grounds: Grounds,
         credential_end: Option<Timestamp>,
         counters: Arc<Counters>,
-        entered: Moment,
     ) -> Tunnel {
         let Grounds { facts, declared, checked, rule, reason, change, generation } = grounds;
         Tunnel {
@@ -99,18 +89,9 @@ impl Tunnel {
             credential_end,
             counters,
             decided: facts.now,
-            since: (entered.wall.max(facts.now), entered.steady),
             held: Mutex::new(Held { facts, rule, reason, change, generation, cut: None }),
             told: Notify::new(),
         }
-    }
-
-    /// The time for this tunnel: that of the wall clock, but never less than has passed since it was opened. A clock
-    /// that is set back prolongs nothing.
-    pub(super) fn now(&self, moment: Moment) -> Timestamp {
-        let passed = moment.steady.saturating_duration_since(self.since.1);
-        let passed = SignedDuration::try_from(passed).unwrap_or(SignedDuration::MAX);
-        moment.wall.max(self.since.0.saturating_add(passed).unwrap_or(Timestamp::MAX))
     }
 
     pub(super) fn held(&self) -> MutexGuard<'_, Held> {

@@ -5,7 +5,7 @@ use std::process::{Command, Output};
 use gatepass_tests::gateway::binary;
 use serde_json::Value;
 
-const SCENES: [&str; 13] = [
+const SCENES: [&str; 14] = [
     "allowed",
     "unknown-name",
     "private-address",
@@ -17,6 +17,7 @@ const SCENES: [&str; 13] = [
     "no-certificate",
     "reload",
     "broken-reload",
+    "tunnel-cut",
     "expired-rule",
     "why",
 ];

@@ -270,6 +270,7 @@ fn config(
     config.dns.servers = vec![dns::Server::Plain(names.address)];
     config.evidence.stdout = Stdout::None;
     config.evidence.spool.directory = file(&directory.join("evidence"));
+    config.state.directory = file(&directory.join("state"));
     config.admin = None;
     Ok(config)
 }

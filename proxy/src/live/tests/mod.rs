@@ -1,5 +1,7 @@
 //! Open tunnels under changing circumstances, without a socket.
 
+mod credentials;
+
 mod endings;
 
 mod properties;

@@ -108,10 +108,14 @@ fn ending(id: &str, host: &str, port: u16, end: jiff::Timestamp) -> String {
 
 /// What `/metrics` says of the tunnels cut with this ending.
 fn counted(gateway: &Gateway, ending: &str) -> String {
+    said(gateway, &format!("gatepass_tunnels_cut_total{{ending=\"{ending}\""))
+}
+
+/// The value of the line of `/metrics` that begins so.
+fn said(gateway: &Gateway, wanted: &str) -> String {
     let mut client = Client::plain(gateway.address("admin"));
     client.say(format!("GET /metrics HTTP/1.1\r\nHost: {}\r\n\r\n", gateway.address("admin")));
     let text = client.reply().unwrap().body;
-    let wanted = format!("gatepass_tunnels_cut_total{{ending=\"{ending}\"");
-    let line = text.lines().find(|line| line.starts_with(&wanted)).unwrap_or_else(|| panic!("no {wanted} in {text}"));
+    let line = text.lines().find(|line| line.starts_with(wanted)).unwrap_or_else(|| panic!("no {wanted} in {text}"));
     line.rsplit(' ').next().unwrap().to_owned()
 }

@@ -46,7 +46,13 @@ pub async fn play(world: &World, mut show: impl FnMut(usize, &Scene)) -> Vec<Sce
     tour.scene("no-certificate", "The same door without a certificate", people::uncertified).await;
     tour.scene("reload", "A rule is added while the gateway runs", times::reload).await;
     tour.scene("broken-reload", "Then somebody breaks the bundle", times::broken).await;
-    tour.scene("expired-rule", "A day later the trial is over: every allow has an end", times::expired).await;
+    tour.scene(
+        "tunnel-cut",
+        "A day later the trial is over: every allow has an end, and so has its tunnel",
+        times::cut,
+    )
+    .await;
+    tour.scene("expired-rule", "Whoever comes afterwards is refused", times::expired).await;
     tour.scene("why", "And whoever was refused can ask why", times::why).await;
     tour.scenes
 }

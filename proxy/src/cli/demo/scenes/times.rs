@@ -3,7 +3,7 @@
 use gatepass_policy::decision::Reason;
 use jiff::SignedDuration;
 
-use super::{Played, is_page};
+use super::{Played, is_page, until};
 use crate::cli::demo::scene::Scene;
 use crate::cli::demo::world::{MIRROR, World};
 use crate::evidence::words::PolicyResult;
@@ -55,14 +55,32 @@ pub(super) async fn broken(world: &World, scene: &mut Scene) -> Played {
     mended
 }
 
-pub(super) async fn expired(world: &World, scene: &mut Scene) -> Played {
-    let (today, page) = world.visit(scene, "ci", "vendor.test").await?;
+pub(super) async fn cut(world: &World, scene: &mut Scene) -> Played {
+    let authority = world.at("vendor.test");
+    scene.asked(format!("openssl s_client -proxy ${{PROXY#http://}} -connect {authority} -servername vendor.test"));
+    let mut client = world.door("ci").await?;
+    let tunnel = client.connect(&authority).await?;
+    scene.got(&tunnel.line);
+    let mut client = client.secure("vendor.test", &world.trusting).await?;
+    let page = client.request("GET", "/", "vendor.test").await?;
+    scene.check("open, and carrying", is_page(Some(&page), "vendor.test"));
     world.pass(SignedDuration::from_hours(25));
     scene.note(format!("25 hours pass: it is {:.0}", world.gateway.shared().clock.now()));
+    let metrics = &world.gateway.shared().metrics;
+    let counted = |line: &&str| line.starts_with("gatepass_tunnels_cut_total") && line.contains("\"expired\"");
+    let count = until(|| {
+        let text = metrics.render();
+        text.lines().find(counted).filter(|line| !line.ends_with(" 0")).map(str::to_owned)
+    });
+    scene.said(&count.await);
+    scene.check("cut when its rule ended", client.request("GET", "/", "vendor.test").await.is_err());
+    Ok(())
+}
+
+pub(super) async fn expired(world: &World, scene: &mut Scene) -> Played {
     let (tomorrow, _) = world.visit(scene, "ci", "vendor.test").await?;
     world.judge(scene, tomorrow.id, Reason::RuleExpired).await?;
-    scene.check("allowed today", today.status == 200 && is_page(page.as_ref(), "vendor.test"));
-    scene.check("refused tomorrow: 403", tomorrow.status == 403);
+    scene.check("refused: 403", tomorrow.status == 403);
     Ok(())
 }
 
