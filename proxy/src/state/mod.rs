@@ -20,8 +20,10 @@ mod held;
 
 mod keeper;
 
+mod draft;
+pub use draft::{Code, GrantRequest};
+
 mod grants;
-pub use grants::{Code, GrantRequest};
 
 mod exceptions;
 pub use exceptions::{ExceptionRequest, Requester, ceiling_text, export};

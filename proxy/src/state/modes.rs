@@ -4,8 +4,8 @@ use gatepass_policy::overrides::NORMAL;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::draft::{check_length, check_text};
 use super::entry::{Done, Who};
-use super::grants::{check_length, check_text};
 use super::held::MODE;
 use super::mode::{Heard, ModeEntry};
 use super::store::{Committed, Condition, Transaction, Write};
