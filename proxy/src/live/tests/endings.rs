@@ -63,7 +63,7 @@ fn what_a_grant_opened_in_a_lockdown_ends_with_the_grant() {
     let a = world.open("a.test");
     world.set(LATER);
     world.pass();
-    assert_eq!(end(&a), cut(Ending::GrantEnded, "mode/lockdown"));
+    assert_eq!(end(&a), cut(Ending::GrantEnded, "grant/1"));
 }
 
 #[test]

@@ -32,7 +32,7 @@ fn store_within(endpoints: &[String], keys: &str, limits: &str) -> Store {
          limits: {{{limits}}}\n"
     );
     let config = gatepass_config::load(&scratch.write("gatepass.yaml", text), jiff::Timestamp::now()).unwrap();
-    let (store, local) = Store::open(&config.state, &config.limits, Clock::System).unwrap();
+    let (store, local) = Store::open(&config.state, &config.limits, Clock::system()).unwrap();
     assert!(matches!(store, Store::Etcd(_)));
     assert!(local.directory().starts_with(scratch.path()));
     store
