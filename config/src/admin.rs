@@ -9,9 +9,11 @@ use gatepass_policy::host::Host;
 
 use crate::listeners::{self, ClientCertificates, Presence, Tls};
 use crate::node::{Node, Value};
+use crate::oidc::{self, Oidc};
 use crate::operators::{self, Asked, Means, Operator};
 use crate::problem::Located;
 use crate::reading::{Reading, each_once, optional};
+use crate::webhooks::{self, Webhook};
 
 /// The operators' listener.
 #[derive(Clone, Debug)]
@@ -22,10 +24,14 @@ pub struct Admin {
     pub tls: Option<Box<Tls>>,
     /// Names beside its own address that it is asked by.
     pub names: Vec<Host>,
+    /// The identity provider, if ID tokens are taken.
+    pub oidc: Option<Oidc>,
     /// Who may ask for more than health and metrics; nobody where there is none.
     pub operators: Vec<Operator>,
     /// The file that they stand in, which a reload reads again.
     pub operators_file: Option<Located<PathBuf>>,
+    /// Who is told at once of grants, exceptions and the mode.
+    pub webhooks: Vec<Webhook>,
 }
 
 /// Where it listens.
@@ -59,25 +65,36 @@ impl fmt::Display for Bind {
 impl Admin {
     /// On this address, in clear and without operators.
     pub fn on(bind: Located<SocketAddr>) -> Admin {
-        Admin { bind: Bind::Tcp(bind), tls: None, names: Vec::new(), operators: Vec::new(), operators_file: None }
+        Admin {
+            bind: Bind::Tcp(bind),
+            tls: None,
+            names: Vec::new(),
+            oidc: None,
+            operators: Vec::new(),
+            operators_file: None,
+            webhooks: Vec::new(),
+        }
     }
 
     /// Which credentials it asks for.
     pub fn means(&self) -> Means {
-        means(self.tls.as_deref())
+        means(self.tls.as_deref(), self.oidc.as_ref())
     }
 }
 
-fn means(tls: Option<&Tls>) -> Means {
-    let asked = tls.is_some_and(|tls| match tls.clients {
+fn means(tls: Option<&Tls>, oidc: Option<&Oidc>) -> Means {
+    let word = |asked| if asked { Asked::Yes } else { Asked::No };
+    let certificates = tls.is_some_and(|tls| match tls.clients {
         ClientCertificates::None => false,
         ClientCertificates::Verified { .. } => true,
     });
-    Means { certificates: if asked { Asked::Yes } else { Asked::No }, oidc: Asked::No }
+    Means { certificates: word(certificates), oidc: word(oidc.is_some()) }
 }
 
 pub(crate) fn convert(node: &Node, reading: &mut Reading<'_>) -> Option<Admin> {
-    let [bind, tls, names, operators] = reading.fields(node, ["bind", "tls", "names", "operators"])?;
+    let [bind, tls, names, oidc, operators, webhooks] =
+        reading.fields(node, ["bind", "tls", "names", "oidc", "operators", "webhooks"])?;
+    let webhooks = optional(webhooks, reading, webhooks::convert);
     let bind = reading.required(node, bind, "bind").and_then(|node| self::bind(node, reading));
     if let (Some(Bind::Unix(_)), Some(entry)) = (&bind, tls) {
         let message = "`tls` belongs to an address, and `bind` names a socket in the file system";
@@ -90,10 +107,11 @@ pub(crate) fn convert(node: &Node, reading: &mut Reading<'_>) -> Option<Admin> {
             reading.parsed(node, "a host name or an address", |text| Host::parse(text.as_bytes()).ok())
         })
     });
-    // What certificates are asked for is not known where `tls` is wrong; then nothing is said about that.
-    let means = match &tls {
-        Some(tls) => means(tls.as_deref()),
-        None => Means { certificates: Asked::Yes, oidc: Asked::Yes },
+    let oidc = optional(oidc, reading, oidc::convert);
+    // What is asked for is not known where `tls` or `oidc` is wrong; then nothing is said about that.
+    let means = match (&tls, &oidc) {
+        (Some(tls), Some(oidc)) => means(tls.as_deref(), oidc.as_ref()),
+        (None, _) | (_, None) => Means { certificates: Asked::Yes, oidc: Asked::Yes },
     };
     let listed = optional(operators, reading, |node, reading| self::operators(node, means, reading));
     if let (Some(Bind::Tcp(bind)), Some(None), Some(entry)) = (&bind, &tls, operators)
@@ -103,7 +121,15 @@ pub(crate) fn convert(node: &Node, reading: &mut Reading<'_>) -> Option<Admin> {
         reading.found.warning(&entry.place, message, "give `admin.tls`, or bind loopback");
     }
     let (operators, operators_file) = listed?.unwrap_or_default();
-    Some(Admin { bind: bind?, tls: tls?, names: names?.unwrap_or_default(), operators, operators_file })
+    Some(Admin {
+        bind: bind?,
+        tls: tls?,
+        names: names?.unwrap_or_default(),
+        oidc: oidc?,
+        operators,
+        operators_file,
+        webhooks: webhooks?.unwrap_or_default(),
+    })
 }
 
 fn bind(node: &Node, reading: &mut Reading<'_>) -> Option<Bind> {

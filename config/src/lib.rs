@@ -36,7 +36,11 @@ pub mod url;
 
 pub mod admin;
 
+pub mod webhooks;
+
 pub mod operators;
+
+pub mod oidc;
 
 mod egress_points;
 

@@ -291,7 +291,7 @@ limits! {
         "a connection to the admin listener, however busy",
         "a scraper comes back; nobody holds a place for ever";
     admin_decisions: Count = 1_000, 1 => 100_000,
-        "decisions in one answer of the admin API",
+        "items of a list in one answer of the admin API",
         "about 2 MB of JSON";
     reload_debounce: Time = ms(200), ms(1) => s(10),
         "quiet time after a change of the bundle before it is read",

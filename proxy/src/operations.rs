@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use gatepass_config::admin::Admin;
 use tokio::sync::watch;
 
-use gatepass_policy::host::Host;
-
+use crate::admin::oidc::{self, Oidc};
 use crate::admin::totp::{Spent, Totp};
 use crate::admin::{Call, Kept, Names, Outcome, Overriding, PolicyView, Ready, State, Unkept, Wrong};
 use crate::evidence::text::Text;
@@ -22,7 +22,7 @@ use crate::shutdown::Phase;
 const SWEEP_EVERY: Duration = Duration::from_secs(5);
 
 /// What the admin listener answers from.
-pub fn state(shared: &Arc<Shared>, phase: watch::Receiver<Phase>, names: Vec<Host>, kept: Arc<Kept>) -> State {
+pub fn state(shared: &Arc<Shared>, phase: watch::Receiver<Phase>, admin: &Admin, kept: Arc<Kept>) -> State {
     let (of_ready, of_policy, of_age) = (Arc::clone(shared), Arc::clone(shared), Arc::clone(shared));
     let (of_now, of_live) = (Arc::clone(shared), Arc::clone(shared));
     let (of_codes, of_calls) = (Arc::clone(&shared.state), Arc::clone(shared));
@@ -42,8 +42,9 @@ pub fn state(shared: &Arc<Shared>, phase: watch::Receiver<Phase>, names: Vec<Hos
         refresh: Box::new(move || ages(&of_age)),
         metrics: Arc::clone(&shared.metrics),
         evidence: shared.evidence.clone(),
-        names: Names(names),
+        names: Names(admin.names.clone()),
         kept,
+        oidc: admin.oidc.as_ref().map(|provider| Oidc::new(settings(provider))),
         wrong: Wrong::default(),
         totp: Totp::new(Box::new(move |person, step| spend(&of_codes, person, step))),
         record: Box::new(move |call| record(&of_calls, call)),
@@ -104,6 +105,16 @@ fn record(shared: &Shared, call: &Call<'_>) -> Result<(), Unkept> {
     shared.evidence.acted(act).map_err(|unavailable| Unkept(unavailable.to_string()))
 }
 
+fn settings(provider: &gatepass_config::oidc::Oidc) -> oidc::Settings {
+    oidc::Settings {
+        issuer: provider.issuer.value.clone(),
+        client_id: provider.client_id.clone(),
+        audience: provider.audience.clone(),
+        ca: provider.ca.as_ref().map(|ca| ca.value.clone()),
+        email_domain: provider.email_domain.clone(),
+    }
+}
+
 fn ready(shared: &Shared, phase: Phase) -> Ready {
     let mut ready = Ready::default();
     if phase != Phase::Serving {
@@ -116,6 +127,12 @@ fn ready(shared: &Shared, phase: Phase) -> Ready {
             .push(format!("since {since} the policy on disk is refused, and the last good one is in force: {first}"));
     }
     ready.degraded.extend(shared.state.worries());
+    if let Some(problems) = shared.admin.as_ref().and_then(|kept| kept.refused()) {
+        let first = problems.lines().next().unwrap_or_default();
+        ready
+            .degraded
+            .push(format!("the operators on disk are refused, and those known so far stay in force: {first}"));
+    }
     if shared.floor.load().development_loopback {
         ready.degraded.push("floor: development (rules may open loopback addresses)".to_owned());
     }

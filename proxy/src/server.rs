@@ -62,7 +62,7 @@ impl Gateway {
             tasks.push(tokio::spawn(listener.run(Arc::clone(&shared), shutdown.drain(), shutdown.phase())));
         }
         if let (Some((socket, config)), Some(kept)) = (admin, shared.admin.clone()) {
-            let state = operations::state(&shared, shutdown.phase(), config.names, kept);
+            let state = operations::state(&shared, shutdown.phase(), &config, kept);
             let limits = admin::Limits {
                 connections: shared.limits.admin_connections,
                 handshake_timeout: shared.limits.tls_handshake_timeout,

@@ -38,6 +38,8 @@ pub mod client;
 
 pub mod programs;
 
+pub mod provider;
+
 pub mod site;
 
 pub mod spool;
@@ -53,6 +55,7 @@ pub use etcd::Cluster;
 pub use faulty::{Fault, Faulty};
 pub use gateway::{Gateway, Setup};
 pub use origin::Origin;
+pub use provider::Provider;
 pub use resolver::Resolver;
 pub use scratch::Scratch;
 pub use spool::Spool;

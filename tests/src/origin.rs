@@ -189,7 +189,7 @@ fn serve(stream: TcpStream, manner: &Manner, seen: &Arc<Seen>) -> std::io::Resul
 }
 
 /// Bytes up to the empty line; `None` at the end of the connection.
-fn read_head(stream: &mut impl Read) -> std::io::Result<Option<String>> {
+pub fn read_head(stream: &mut impl Read) -> std::io::Result<Option<String>> {
     let mut head = Vec::new();
     let mut byte = [0u8; 1];
     while !head.ends_with(b"\r\n\r\n") {

@@ -347,6 +347,32 @@ fn development_loopback_is_refused_where_anybody_else_can_reach_the_gateway() {
 }
 
 #[test]
+fn an_admin_listener_has_tls_names_a_provider_and_operators_of_a_file() {
+    let text = format!(
+        "{SMALLEST}admin:\n  bind: \"0.0.0.0:3129\"\n  names: [Gatepass.Corp.example]\n  \
+         tls: {{certificate: gateway.pem, key: gateway.key, client_ca: clients-ca.pem}}\n  \
+         oidc: {{issuer: \"https://id.example\", client_id: cli, email_domain: Corp.example}}\n  operators: operators.yaml\n"
+    );
+    let scratch = world();
+    let end = "2027-02-01T00:00:00Z";
+    let operators =
+        format!("- {{name: a, expires: \"{end}\", certificates: [{{dns: a.example}}], oidc: {{subject: s}}}}\n");
+    let file = scratch.file("operators.yaml", &operators);
+    let config = load(&scratch.file("gatepass.yaml", &text), now()).unwrap();
+    assert_eq!(config.warnings, [], "tokens do not cross the network in clear");
+    let admin = config.admin.unwrap();
+    assert_eq!((admin.operators[0].name.as_str(), admin.operators_file.map(|file| file.value)), ("a", Some(file)));
+    let ClientCertificates::Verified { presence, .. } = &admin.tls.unwrap().clients else { panic!() };
+    assert_eq!(*presence, Presence::Optional, "whoever has no certificate may have a token");
+    let oidc = admin.oidc.unwrap();
+    assert_eq!((oidc.audience.as_str(), oidc.email_domain.as_deref()), ("cli", Some("corp.example")));
+    assert_eq!(admin.names[0].to_text(), "gatepass.corp.example");
+
+    let unix = load_this(&format!("{SMALLEST}admin: {{bind: \"unix:run/admin.sock\"}}\n")).unwrap().admin.unwrap();
+    assert!(unix.bind.to_string().ends_with("/run/admin.sock") && unix.bind.tcp().is_none());
+}
+
+#[test]
 fn a_warning_does_not_keep_a_file_from_loading() {
     let text = format!("{SMALLEST}admin: {{bind: \"0.0.0.0:0\", operators: []}}\n");
     let config = load_this(&text).unwrap();

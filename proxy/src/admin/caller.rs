@@ -6,18 +6,20 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use gatepass_certs::rotate::Loaded;
 use gatepass_certs::subject::{NoSubject, Subject};
 use gatepass_config::operators::{Certificate, Operator, Role};
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 
 use super::State;
 use super::limiter::Limiter;
+use super::oidc::{self, NotTaken};
 use super::problem::Problem;
 
 /// An operator who was proven.
@@ -82,6 +84,8 @@ pub(super) struct Peer {
     pub from: Option<SocketAddr>,
     /// The client certificate, once its chain is verified.
     pub certificate: Shown,
+    /// Whether its last request proved an operator.
+    pub proven: Arc<AtomicBool>,
 }
 
 /// What the caller showed in the handshake.
@@ -140,10 +144,10 @@ pub(super) async fn prove(headers: &HeaderMap, peer: &Peer, state: &State) -> Re
     }
     let now = (state.now)();
     let wrong = |problem| state.wrong.counted(peer.from, problem);
-    let by_certificate = certificate(&peer.certificate, &operators, state, now).map_err(wrong)?;
+    let by_certificate = certificate(&peer.certificate, &operators, state, now)?;
     let by_bearer = match bearer(headers).map_err(wrong)? {
         None => None,
-        Some(shown) => Some(token(shown, &operators).ok_or_else(unknown_token).map_err(wrong)?),
+        Some(shown) => Some(borne(shown, &operators, state, peer.from).await?),
     };
     let (operator, by) = match (by_certificate, by_bearer) {
         (None, None) => return Err(unproven(state)),
@@ -161,6 +165,33 @@ pub(super) async fn prove(headers: &HeaderMap, peer: &Peer, state: &State) -> Re
     Ok(Caller { operator, by })
 }
 
+/// The operator whose token this is.
+async fn borne(
+    shown: &[u8],
+    operators: &[Arc<Operator>],
+    state: &State,
+    from: Option<SocketAddr>,
+) -> Result<(Arc<Operator>, By), Problem> {
+    let wrong = |problem| state.wrong.counted(from, problem);
+    if let Some(found) = token(shown, operators) {
+        return Ok(found);
+    }
+    let Some(oidc) = state.oidc.as_ref().filter(|_| oidc::looks_like_one(shown)) else {
+        return Err(wrong(Problem::unauthorized("this token belongs to no operator")));
+    };
+    let holder = oidc.holder(shown, (state.now)()).await.map_err(|not| match not {
+        NotTaken::Token(_) => wrong(Problem::unauthorized(not.to_string())),
+        // No guess is answered by this.
+        NotTaken::Provider(_) => Problem::new(StatusCode::SERVICE_UNAVAILABLE, not.to_string()),
+    })?;
+    let mut found = operators.iter().filter(|operator| holder.is(operator));
+    match (found.next(), found.next()) {
+        (Some(operator), None) => Ok((Arc::clone(operator), By::Oidc)),
+        (Some(_), Some(_)) => Err(wrong(Problem::unauthorized("the ID token names more than one operator"))),
+        (None, _) => Err(wrong(Problem::unauthorized("the ID token belongs to no operator"))),
+    }
+}
+
 /// Nothing was shown. That is no guess, so it is not counted.
 fn unproven(state: &State) -> Problem {
     let asks = state.kept.tls().is_some();
@@ -168,10 +199,6 @@ fn unproven(state: &State) -> Problem {
         true => "an operator is needed: a client certificate, or `Authorization: Bearer TOKEN`",
         false => "an operator's token is needed: `Authorization: Bearer TOKEN`",
     })
-}
-
-fn unknown_token() -> Problem {
-    Problem::unauthorized("this token belongs to no operator")
 }
 
 /// What the one `Authorization` field bears, if there is one.
@@ -202,7 +229,8 @@ fn token(shown: &[u8], operators: &[Arc<Operator>]) -> Option<(Arc<Operator>, By
     found
 }
 
-/// Verified in the handshake, but connections outlive certificates, and what was trusted: each request asks anew.
+/// Verified in the handshake, but connections outlive certificates, and what was trusted: each request asks anew. Nobody
+/// guesses a certificate that an authority has signed, so these refusals are not counted.
 fn certificate(
     shown: &Shown,
     operators: &[Arc<Operator>],
@@ -215,12 +243,10 @@ fn certificate(
         Shown::Certificate(subject, under) => (subject, under),
     };
     if now >= subject.not_after {
-        return Err(Problem::unauthorized("the client certificate has expired since the connection was opened"));
+        return Err(again("the client certificate has expired since this connection was opened"));
     }
     if !state.kept.tls().is_some_and(|tls| Arc::ptr_eq(&tls.current(), under)) {
-        return Err(Problem::unauthorized(
-            "certificates were renewed since this connection was opened: open another one",
-        ));
+        return Err(again("certificates were renewed since this connection was opened: open another one"));
     }
     let mut found = operators.iter().filter(|operator| names(operator, subject));
     match (found.next(), found.next()) {
@@ -228,6 +254,11 @@ fn certificate(
         (Some(_), Some(_)) => Err(Problem::unauthorized("the client certificate names more than one operator")),
         (None, _) => Err(Problem::unauthorized("the client certificate belongs to no operator")),
     }
+}
+
+/// Another connection could help, so this one ends.
+fn again(detail: &str) -> Problem {
+    Problem::unauthorized(detail).with(header::CONNECTION, HeaderValue::from_static("close"))
 }
 
 fn names(operator: &Operator, subject: &Subject) -> bool {

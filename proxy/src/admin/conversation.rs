@@ -1,8 +1,10 @@
 //! One connection to the admin listener: the handshake, and each request on its way from the door to its handler.
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -17,6 +19,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Semaphore;
+use tokio::task::AbortHandle;
 use tokio_rustls::TlsAcceptor;
 
 use super::api::{Asked, Found, Handler, Needs, Query, Row, body, find};
@@ -32,25 +35,40 @@ const HEAD_MAX: usize = 16 << 10;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Serve until the future is dropped; connections end with it.
+///
+/// Where every place is taken, the oldest connection that has proven no operator gives its place up: whoever opens
+/// connections and says nothing keeps no operator out.
 pub async fn serve(socket: Socket, state: Arc<State>, limits: Limits) {
     let places = Arc::new(Semaphore::new(limits.connections));
     let mut connections = tokio::task::JoinSet::new();
+    let mut open: VecDeque<(AbortHandle, Arc<AtomicBool>)> = VecDeque::new();
     loop {
         while connections.try_join_next().is_some() {}
+        let accepted = match socket.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) if of_one_connection(&error) => continue,
+            Err(_) => {
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        open.retain(|(task, _)| !task.is_finished());
+        if places.available_permits() == 0
+            && let Some(at) = open.iter().position(|(_, proven)| !proven.load(Ordering::Relaxed))
+            && let Some((task, _)) = open.remove(at)
+        {
+            task.abort();
+        }
         // Nobody closes the semaphore; were it closed, nothing more is served.
         let Ok(place) = places.clone().acquire_owned().await else { return };
-        match socket.accept().await {
-            Ok(accepted) => {
-                let state = state.clone();
-                connections.spawn(async move {
-                    let _place = place;
-                    // Whatever ends a connection, its client knows; there is nothing to undo here.
-                    let _ = tokio::time::timeout(limits.connection_timeout, greet(accepted, state, limits)).await;
-                });
-            }
-            Err(error) if of_one_connection(&error) => {}
-            Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
-        }
+        let (state, proven) = (state.clone(), Arc::new(AtomicBool::new(false)));
+        let noted = proven.clone();
+        let task = connections.spawn(async move {
+            let _place = place;
+            // Whatever ends a connection, its client knows; there is nothing to undo here.
+            let _ = tokio::time::timeout(limits.connection_timeout, greet(accepted, state, noted, limits)).await;
+        });
+        open.push_back((task, proven));
     }
 }
 
@@ -59,16 +77,16 @@ fn of_one_connection(error: &io::Error) -> bool {
 }
 
 /// The TLS handshake, where there is one; then the requests.
-async fn greet(accepted: Accepted, state: Arc<State>, limits: Limits) {
+async fn greet(accepted: Accepted, state: Arc<State>, proven: Arc<AtomicBool>, limits: Limits) {
     match accepted {
         Accepted::Unix(stream) => {
-            let peer = Peer { reached: None, from: None, certificate: Shown::Nothing };
+            let peer = Peer { reached: None, from: None, certificate: Shown::Nothing, proven };
             converse(stream, peer, state, limits).await;
         }
         Accepted::Tcp(stream, from) => {
             let Ok(reached) = stream.local_addr() else { return };
             let _ = stream.set_nodelay(true);
-            let peer = Peer { reached: Some(reached), from: Some(from), certificate: Shown::Nothing };
+            let peer = Peer { reached: Some(reached), from: Some(from), certificate: Shown::Nothing, proven };
             match state.kept.tls().cloned() {
                 None => converse(stream, peer, state, limits).await,
                 Some(rotating) => {
@@ -190,6 +208,7 @@ impl Taken<'_> {
             return self.handle(None, self.query()?, Value::Null).await;
         };
         let proven = prove(&self.parts.headers, self.peer, self.state).await;
+        self.peer.proven.store(proven.is_ok(), Ordering::Relaxed);
         let answered = match &proven {
             Err(problem) => Err(problem.clone()),
             Ok(caller) => match caller.may(roles) {

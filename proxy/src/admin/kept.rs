@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use gatepass_certs::rotate::{self, Rotating};
 use gatepass_config::operators::{self, Means, Operator};
 use jiff::Timestamp;
@@ -19,17 +19,24 @@ pub struct Kept {
     file: Option<PathBuf>,
     means: Means,
     tls: Option<Arc<Rotating>>,
+    /// Why the file, as it is now, is not in force.
+    refused: ArcSwapOption<String>,
 }
 
 impl Kept {
     /// These operators, from this file, and this TLS.
     pub fn new(operators: Vec<Operator>, file: Option<PathBuf>, means: Means, tls: Option<Arc<Rotating>>) -> Kept {
-        Kept { operators: ArcSwap::from_pointee(shared(operators)), file, means, tls }
+        Kept { operators: ArcSwap::from_pointee(shared(operators)), file, means, tls, refused: ArcSwapOption::empty() }
     }
 
     /// Who may ask now.
     pub fn operators(&self) -> Operators {
         self.operators.load_full()
+    }
+
+    /// Why the operators' file, as it is now, is not in force; nothing where it is.
+    pub fn refused(&self) -> Option<Arc<String>> {
+        self.refused.load_full()
     }
 
     /// TLS, where it is spoken.
@@ -44,6 +51,7 @@ impl Kept {
         if let Some(file) = &self.file {
             match operators::read(file, now, self.means) {
                 Ok((fresh, warnings)) => {
+                    self.refused.store(None);
                     let fresh = shared(fresh);
                     if fresh != **self.operators.load() {
                         said.extend(warnings.iter().map(ToString::to_string));
@@ -51,7 +59,14 @@ impl Kept {
                         self.operators.store(Arc::new(fresh));
                     }
                 }
-                Err(problems) => said.push(format!("operators: those known so far stay in force\n{problems}")),
+                Err(problems) => {
+                    let problems = problems.to_string();
+                    // Said once, not at every look.
+                    if self.refused().is_none_or(|before| *before != problems) {
+                        said.push(format!("operators: those known so far stay in force\n{problems}"));
+                        self.refused.store(Some(Arc::new(problems)));
+                    }
+                }
             }
         }
         match self.tls.as_ref().map(|tls| tls.reload(now)) {

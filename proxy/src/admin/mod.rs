@@ -34,6 +34,8 @@ mod limiter;
 
 pub mod totp;
 
+pub mod oidc;
+
 mod call;
 
 pub mod api;
@@ -73,6 +75,8 @@ pub struct State {
     pub names: Names,
     /// The operators and certificates in force. Without an operator, what needs one is refused.
     pub kept: Arc<Kept>,
+    /// The check of ID tokens, where they are taken.
+    pub oidc: Option<oidc::Oidc>,
     /// Wrong credentials so far.
     pub wrong: Wrong,
     /// One-time codes.
@@ -121,7 +125,7 @@ pub struct PolicyView {
 /// Bounds of the admin listener.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Connections at a time; more wait.
+    /// Connections at a time; those that proved nothing make room for more.
     pub connections: usize,
     /// The time for a TLS handshake.
     pub handshake_timeout: Duration,

@@ -48,6 +48,13 @@ pub(super) fn openapi(asked: &Asked<'_>) -> Answered {
     Ok(reply::json(StatusCode::OK, &api::document(asked.state.table)))
 }
 
+pub(super) fn login(asked: &Asked<'_>) -> Answered {
+    let oidc = asked.state.oidc.as_ref();
+    let provider =
+        oidc.ok_or_else(|| Problem::not_found("no identity provider is configured: see `admin.oidc`"))?.settings();
+    Ok(reply::json(StatusCode::OK, &json!({"issuer": provider.issuer, "client_id": provider.client_id})))
+}
+
 pub(super) fn whoami(asked: &Asked<'_>) -> Answered {
     let caller = asked.caller()?;
     let operator = &caller.operator;

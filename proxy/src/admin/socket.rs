@@ -46,6 +46,10 @@ impl Socket {
             let why = format!("others may write to `{}`: give it mode 0700 or 0755", directory.display());
             return Err(refused(why));
         }
+        let us = rustix::process::geteuid().as_raw();
+        if found.uid() != us && found.uid() != 0 {
+            return Err(refused(format!("`{}` belongs to another user, who could replace it", directory.display())));
+        }
         vacant(path).map_err(&refused)?;
         // Made where nobody else can reach it, and moved into its place once its mode is right: there is no moment at
         // which others could connect.

@@ -198,7 +198,7 @@ fn parse(text: &str) -> Result<Url, String> {
 }
 
 /// Credentials in a URL are percent-encoded (RFC 3986 section 2.1); what is not an escape stands for itself.
-fn percent_decoded(text: &str) -> String {
+pub(super) fn percent_decoded(text: &str) -> String {
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((&byte, tail)) = rest.split_first() {

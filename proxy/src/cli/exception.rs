@@ -157,7 +157,7 @@ fn status(arguments: &Status) -> Result<(), Exit> {
 
 /// A question through the proxy or to the admin listener; what went wrong is told.
 fn asked(place: Place, method: Method, path: &str, body: Option<Value>, shown: &Credentials) -> Result<Value, Exit> {
-    let (path, authentication) = (path.to_owned(), shown.authentication());
+    let (path, authentication) = (path.to_owned(), shown.authentication(&place));
     let question = ask::Question { place, method, path, body, authentication, json: true };
     let answer = ask::ask(&question).map_err(|problem| {
         eprintln!("error: {problem}");

@@ -30,6 +30,8 @@ mod exception;
 
 mod containment;
 
+mod login;
+
 mod answers;
 
 mod evidence;
@@ -82,6 +84,8 @@ enum Command {
     /// The records: follow them, ask them, take them along.
     #[command(subcommand)]
     Evidence(evidence::Command),
+    /// Log in as an operator at the identity provider that a gateway names.
+    Login(login::Arguments),
     /// Operators of the admin API: enrol, list, remove.
     #[command(subcommand)]
     Operators(operators::Command),
@@ -111,6 +115,7 @@ pub fn run() -> ExitCode {
         Some(Command::Exception(command)) => exception::run(&command),
         Some(Command::Mode(command)) => containment::run(&command),
         Some(Command::Evidence(command)) => evidence::run(&command),
+        Some(Command::Login(arguments)) => login::run(&arguments),
         Some(Command::Operators(command)) => operators::run(&command),
         Some(Command::Certs(command)) => certs::run(command),
     };

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::Exit;
 use super::ask::{self, Answer, Authentication, Place, Question};
+use super::login::kept;
 
 /// The admin API, and who asks.
 #[derive(Args)]
@@ -43,12 +44,16 @@ pub struct Credentials {
 }
 
 impl Credentials {
-    /// As a question takes them.
-    pub fn authentication(&self) -> Authentication {
+    /// As a question to this place takes them. Whoever shows nothing shows what `gatepass login` has kept, if anything.
+    pub fn authentication(&self, place: &Place) -> Authentication {
+        let kept = match (place, &self.token, &self.cert) {
+            (Place::Admin(url), None, None) => kept::token(url),
+            (Place::Proxy(_) | Place::Admin(_), _, _) => None,
+        };
         Authentication {
             certificate: self.cert.clone().zip(self.key.clone()),
             ca: self.ca.clone(),
-            token: self.token.clone(),
+            token: self.token.clone().or(kept),
             totp: self.totp.clone(),
         }
     }
@@ -57,14 +62,9 @@ impl Credentials {
 impl Operator {
     /// Ask, or have something done; the value that was answered. What went wrong is told, and how the command ends.
     pub fn ask(&self, method: Method, path: &str, body: Option<Value>) -> Result<Value, Exit> {
-        let question = Question {
-            place: Place::Admin(self.admin.clone()),
-            method,
-            path: path.to_owned(),
-            body,
-            authentication: self.shown.authentication(),
-            json: true,
-        };
+        let place = Place::Admin(self.admin.clone());
+        let authentication = self.shown.authentication(&place);
+        let question = Question { place, method, path: path.to_owned(), body, authentication, json: true };
         match ask::ask(&question) {
             Ok(answer) if (200..300).contains(&answer.status) => {
                 serde_json::from_str(&answer.body).map_err(|error| failed(&format!("the answer is not JSON: {error}")))

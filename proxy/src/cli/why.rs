@@ -77,7 +77,6 @@ fn question(arguments: &Arguments) -> Result<ask::Question, String> {
     // In a query an IPv6 address stands without brackets: they are no characters of a URL there.
     let what = what.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(what);
     let id = uuid::Uuid::try_parse(what).is_ok();
-    let authentication = arguments.shown.authentication();
     let (place, path) = match (&arguments.admin, &arguments.proxy) {
         (Some(admin), _) => {
             let path = match (what, id) {
@@ -99,5 +98,6 @@ fn question(arguments: &Arguments) -> Result<ask::Question, String> {
             return Err("which gateway? set HTTPS_PROXY or pass `--proxy http://HOST:PORT`".to_owned());
         }
     };
+    let authentication = arguments.shown.authentication(&place);
     Ok(ask::Question { place, method: Method::GET, path, body: None, authentication, json: arguments.json })
 }

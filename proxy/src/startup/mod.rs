@@ -139,14 +139,14 @@ impl Startup {
         let metrics = Metrics::exported(telemetry.as_ref().and_then(Telemetry::meter));
         let metrics = Arc::new(metrics.map_err(|error| format!("error: metrics: {error}"))?);
         let collector = Renewal::of(&config.evidence, &settings, limits.otlp_timeout, seen);
-        let local = overrides::local(&config, &clock)?;
+        let store = overrides::store(&config, &clock)?;
         // Last, and only where something is to run: the spool belongs to one gateway at a time.
         let evidence = Evidence::start(settings, Arc::clone(&metrics));
         let evidence = evidence.map_err(|error| format!("error: `evidence`: {error}"))?;
         let policy = Arc::new(policy);
         let made =
             overrides::Made { policy: &policy, evidence: &evidence, clock: &clock, metrics: &metrics, name: &name };
-        let state = overrides::state(&config, local, made).await?;
+        let state = overrides::state(&config, store, made).await?;
         // Names this process in `Via`, so that a loop is seen and a chain of gateways is not taken for one; it tells
         // origins nothing of the machine.
         let id = uuid::Uuid::now_v7().simple().to_string();

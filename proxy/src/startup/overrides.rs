@@ -2,16 +2,18 @@
 
 use std::sync::Arc;
 
+use gatepass_certs::Alpn;
 use gatepass_config::Config;
-use gatepass_config::state as config;
+use gatepass_config::channel::Channel;
 use jiff::SignedDuration;
 
 use crate::clock::Clock;
 use crate::evidence::Evidence;
+use crate::evidence::ship::tls::{self, Tls};
 use crate::metrics::Metrics;
 use crate::policy_store::PolicyStore;
-use crate::state::store::{Bounds, Local, Store, embedded, etcd};
-use crate::state::{Ceilings, Parts, State, Webhooks};
+use crate::state::store::{Local, Store};
+use crate::state::{Ceilings, Parts, State, Webhook, Webhooks};
 
 /// What the state needs of the parts that were made before it.
 pub(super) struct Made<'a> {
@@ -22,26 +24,23 @@ pub(super) struct Made<'a> {
     pub(super) name: &'a Arc<str>,
 }
 
-/// Take the state directory. What it saw last is the least that the time is.
-pub(super) fn local(config: &Config, clock: &Clock) -> Result<Local, String> {
-    let local = Local::open(&config.state.directory.value).map_err(|error| format!("error: `state`: {error}"))?;
-    // Whoever looks at the wall clock afterwards sees that it is behind.
+/// Take the state directory, and the store in it or behind it. What it saw last is the least that the time is.
+pub(super) fn store(config: &Config, clock: &Clock) -> Result<(Store, Local), String> {
+    let opened = Store::open(&config.state, &config.limits, clock.clone());
+    let (store, local) = opened.map_err(|error| format!("error: `state`: {error}"))?;
     if let Some(seen) = local.highest_seen() {
         clock.at_least(seen);
     }
-    Ok(local)
+    Ok((store, local))
 }
 
-/// Open what is kept in it, or behind it.
-pub(super) async fn state(config: &Config, local: Local, made: Made<'_>) -> Result<Arc<State>, String> {
+/// What is kept in it.
+pub(super) async fn state(
+    config: &Config,
+    (store, local): (Store, Local),
+    made: Made<'_>,
+) -> Result<Arc<State>, String> {
     let limits = &config.limits;
-    let bounds = Bounds::of(limits);
-    let store = match &config.state.store {
-        config::Store::Embedded => Store::Embedded(embedded::Embedded::new(local.clone(), made.clock.clone(), bounds)),
-        config::Store::Etcd(configured) => {
-            Store::Etcd(etcd::Etcd::new(configured, bounds).map_err(|error| format!("error: `state`: {error}"))?)
-        }
-    };
     let length = |time| SignedDuration::try_from(time).unwrap_or(SignedDuration::MAX);
     let ceilings = Ceilings {
         grant: length(limits.grant_longest),
@@ -57,7 +56,27 @@ pub(super) async fn state(config: &Config, local: Local, made: Made<'_>) -> Resu
         metrics: Arc::clone(made.metrics),
         gateway: made.name.to_string(),
         ceilings,
-        webhooks: Webhooks::default(),
+        webhooks: Webhooks::start(webhooks(config)?, made.metrics),
     };
     State::open(parts).await.map_err(|error| format!("error: `state`: {error}"))
+}
+
+/// Who is told at once. Files of their TLS are read now; the secret whenever something is told.
+fn webhooks(config: &Config) -> Result<Vec<Webhook>, String> {
+    let admin = config.admin.as_ref();
+    let webhooks = admin.into_iter().flat_map(|admin| &admin.webhooks).map(|configured| {
+        let secure = match &configured.channel {
+            Channel::Clear => None,
+            Channel::Tls(tls) => {
+                let files = Tls::from(&**tls);
+                let host = configured.url.host.to_text();
+                Some(
+                    tls::secure(&files, &host, &[Alpn::Http11])
+                        .map_err(|error| format!("error: `admin.webhooks`: {error}"))?,
+                )
+            }
+        };
+        Ok(Webhook { configured: configured.clone(), secure })
+    });
+    webhooks.collect()
 }

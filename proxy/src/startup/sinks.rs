@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gatepass_config::channel::{Channel, Tls as ConfiguredTls};
+use gatepass_config::channel::Channel;
 use gatepass_config::collector::{Collector, Header};
 use gatepass_config::evidence::{Compression, Evidence, Form, Otlp, Syslog, Transport};
 use gatepass_config::limits::Limits;
@@ -10,7 +10,7 @@ use gatepass_config::telemetry::{Metrics, Parent, Telemetry as Configured};
 use http::{HeaderName, HeaderValue};
 
 use crate::evidence::ship::otlp::{self, Client};
-use crate::evidence::ship::tls::{Own, Secure, Tls, secure};
+use crate::evidence::ship::tls::{Secure, Tls, secure};
 use crate::evidence::ship::{self, Sink};
 use crate::evidence::sinks::{ocsf, rfc5424, syslog};
 use crate::telemetry;
@@ -59,7 +59,7 @@ pub fn collector(otlp: &Otlp, timeout: Duration) -> Result<otlp::Settings, Strin
         headers: headers(&otlp.collector)?,
         tls: match &otlp.collector.channel {
             Channel::Clear => None,
-            Channel::Tls(tls) => Some(files(tls)),
+            Channel::Tls(tls) => Some(Tls::from(&**tls)),
         },
         timeout,
     })
@@ -86,7 +86,7 @@ pub fn telemetry(configured: &Configured, gateway: &str) -> Result<telemetry::Se
         tls: match &collector.channel {
             Channel::Clear => None,
             Channel::Tls(tls) => {
-                let Tls { ca, own, server_name } = files(tls);
+                let Tls { ca, own, server_name } = Tls::from(&**tls);
                 Some(telemetry::Tls { ca, own: own.map(|own| (own.certificate, own.key)), server_name })
             }
         },
@@ -110,7 +110,7 @@ fn receiver(configured: &Syslog, timeout: Duration) -> Result<syslog::Settings, 
         Channel::Tls(tls) => {
             // RFC 5425 has no protocol to agree on.
             let Secure { config, name } =
-                secure(&files(tls), &host, &[]).map_err(|error| unusable("syslog.tls", &error))?;
+                secure(&Tls::from(&**tls), &host, &[]).map_err(|error| unusable("syslog.tls", &error))?;
             Some((config, name))
         }
     };
@@ -125,14 +125,6 @@ fn receiver(configured: &Syslog, timeout: Duration) -> Result<syslog::Settings, 
         sender: rfc5424::Sender::this(),
         timeout,
     })
-}
-
-fn files(tls: &ConfiguredTls) -> Tls {
-    Tls {
-        ca: tls.ca.as_ref().map(|path| path.value.clone()),
-        own: tls.own.as_ref().map(|own| Own { certificate: own.certificate.value.clone(), key: own.key.value.clone() }),
-        server_name: tls.server_name.as_ref().map(|name| name.to_text().into_owned()),
-    }
 }
 
 fn unusable(key: &str, why: &dyn std::fmt::Display) -> String {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use aws_lc_rs::hmac;
 use bytes::Bytes;
+use gatepass_config::webhooks::Webhook as Configured;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
@@ -12,6 +13,7 @@ use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio_rustls::TlsConnector;
 
+use crate::evidence::ship::tls::Secure;
 use crate::metrics::Metrics;
 
 /// Announcements that wait; more are dropped, and counted: what they tell is in the records all the same.
@@ -32,16 +34,24 @@ const ANSWER_MAX: usize = 64 << 10;
 /// Where announcements go.
 #[derive(Clone)]
 pub struct Webhook {
-    /// Whether it is spoken to in TLS.
-    pub tls: Option<Arc<rustls::ClientConfig>>,
-    /// Its host.
-    pub host: String,
-    /// Its port.
-    pub port: u16,
-    /// Path and query.
-    pub path: String,
-    /// The key of the signature.
-    pub secret: Vec<u8>,
+    /// As configured: where it is, and where the key of its signature is.
+    pub configured: Configured,
+    /// How it is spoken to, where that is in TLS.
+    pub secure: Option<Secure>,
+}
+
+impl Webhook {
+    fn host(&self) -> String {
+        self.configured.url.host.to_text().into_owned()
+    }
+
+    /// The key, which may be another one by now.
+    async fn key(&self) -> Result<Vec<u8>, String> {
+        let configured = self.configured.clone();
+        let read = tokio::task::spawn_blocking(move || configured.key()).await;
+        let read = read.map_err(|_| "reading its secret ended in a fault of the gateway".to_owned())?;
+        read.map(|secret| secret.expose().as_bytes().to_vec()).map_err(|problems| problems.to_string())
+    }
 }
 
 /// All of them.
@@ -86,11 +96,14 @@ async fn deliver(webhook: Webhook, mut waiting: mpsc::Receiver<Arc<str>>, metric
             };
             metrics.webhook_failures.increment(1);
             if attempt == TRIES {
-                eprintln!("webhook: `{}` was not told after {TRIES} tries: {why}", webhook.host);
+                eprintln!("webhook: `{}` was not told after {TRIES} tries: {why}", webhook.configured.url);
                 break;
             }
             if attempt == 1 {
-                eprintln!("webhook: `{}` does not take an announcement, it is tried again: {why}", webhook.host);
+                eprintln!(
+                    "webhook: `{}` does not take an announcement, it is tried again: {why}",
+                    webhook.configured.url
+                );
             }
             tokio::time::sleep(pause).await;
             pause = pause.saturating_mul(2).min(Duration::from_secs(120));
@@ -99,33 +112,33 @@ async fn deliver(webhook: Webhook, mut waiting: mpsc::Receiver<Arc<str>>, metric
 }
 
 async fn send(webhook: &Webhook, text: &str) -> Result<(), String> {
-    let stream = TcpStream::connect((webhook.host.as_str(), webhook.port)).await.map_err(|error| error.to_string())?;
-    match &webhook.tls {
-        None => post(TokioIo::new(stream), webhook, text).await,
-        Some(config) => {
-            let name = rustls::pki_types::ServerName::try_from(webhook.host.clone());
-            let name = name.map_err(|_| "the host is not a name that a certificate can prove".to_owned())?;
-            let stream = TlsConnector::from(Arc::clone(config)).connect(name, stream).await;
-            post(TokioIo::new(stream.map_err(|error| error.to_string())?), webhook, text).await
+    let key = webhook.key().await?;
+    let host = webhook.host();
+    let stream = TcpStream::connect((host.as_str(), webhook.configured.url.port)).await;
+    let stream = stream.map_err(|error| error.to_string())?;
+    match &webhook.secure {
+        None => post(TokioIo::new(stream), webhook, &key, text).await,
+        Some(Secure { config, name }) => {
+            let stream = TlsConnector::from(Arc::clone(config)).connect(name.clone(), stream).await;
+            post(TokioIo::new(stream.map_err(|error| error.to_string())?), webhook, &key, text).await
         }
     }
 }
 
-async fn post<S>(stream: S, webhook: &Webhook, text: &str) -> Result<(), String>
+async fn post<S>(stream: S, webhook: &Webhook, key: &[u8], text: &str) -> Result<(), String>
 where
     S: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
 {
     let broken = |error: hyper::Error| error.to_string();
     let (mut sender, connection) = hyper::client::conn::http1::handshake(stream).await.map_err(broken)?;
     let connection = tokio::spawn(connection);
-    let host = match webhook.host.contains(':') {
-        true => format!("[{}]:{}", webhook.host, webhook.port),
-        false => format!("{}:{}", webhook.host, webhook.port),
-    };
-    let request = http::Request::post(&webhook.path)
+    let (host, url) = (webhook.host(), &webhook.configured.url);
+    let host = if host.contains(':') { format!("[{host}]:{}", url.port) } else { format!("{host}:{}", url.port) };
+    let path = if url.path.is_empty() { "/" } else { &url.path };
+    let request = http::Request::post(path)
         .header("host", host)
         .header("content-type", "application/json")
-        .header("gatepass-signature", signature(&webhook.secret, jiff::Timestamp::now().as_second(), text))
+        .header("gatepass-signature", signature(key, jiff::Timestamp::now().as_second(), text))
         .body(Full::new(Bytes::from(text.to_owned())))
         .map_err(|error| error.to_string())?;
     let response = sender.send_request(request).await.map_err(broken)?;

@@ -349,6 +349,16 @@ fn mistakes_in_state_egress_points_admin_and_limits() {
             "1:34 `tls` belongs to an address, and `bind` names a socket in the file system",
         ),
         ("admin: {bind: \"unix:\"}", "1:15 `unix:` names no path"),
+        (
+            "admin: {bind: \"127.0.0.1:1\", oidc: {issuer: \"http://id.example\"}}",
+            "1:36 `admin.oidc` has no `client_id`; \
+             1:45 `http://id.example` is not an `https` URL of an issuer (`http` on loopback only)",
+        ),
+        (
+            "admin: {bind: \"127.0.0.1:1\", operators: gone.yaml}",
+            "1:41 `admin.operators` names `DIR/gone.yaml`, which cannot be used: no such file or directory",
+        ),
+        ("admin: {bind: \"127.0.0.1:1\", names: []}", "1:37 `admin.names` is an empty list"),
     ]);
     assert_eq!(
         told_of("admin: {bind: \"127.0.0.1:1\", operators: [{name: a}, b]}"),

@@ -67,6 +67,20 @@ pub const METRICS: Operation = get(
 pub const OPENAPI: Operation =
     get("/v1/openapi.json", "This document", ANYBODY, ok("this document", Shape::Described("an OpenAPI 3.1 document")));
 
+/// `GET /v1/login`
+pub const LOGIN: Operation = get(
+    "/v1/login",
+    "Where operators log in; 404 where ID tokens are not taken",
+    ANYBODY,
+    ok(
+        "the identity provider",
+        Shape::Object(&[
+            Field::required("issuer", SENTENCE, "the provider"),
+            Field::required("client_id", WORD, "who `gatepass login` is to it"),
+        ]),
+    ),
+);
+
 /// `GET /v1/whoami`
 pub const WHOAMI: Operation = get(
     "/v1/whoami",

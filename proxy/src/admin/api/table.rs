@@ -89,6 +89,7 @@ pub static TABLE: &[Row] = &[
     Row { operation: &described::READY, handler: Handler::Now(routes::ready) },
     Row { operation: &described::METRICS, handler: Handler::Now(routes::metrics) },
     Row { operation: &described::OPENAPI, handler: Handler::Now(routes::openapi) },
+    Row { operation: &described::LOGIN, handler: Handler::Now(routes::login) },
     Row { operation: &described::WHOAMI, handler: Handler::Now(routes::whoami) },
     Row { operation: &described::POLICY, handler: Handler::Now(routes::policy) },
     Row { operation: &described::TUNNELS, handler: Handler::Now(routes::tunnels) },

@@ -1,9 +1,10 @@
 //! What may change something, and what it takes to be let.
 
-use gatepass_config::operators::Role;
+use gatepass_config::operators::{Operator, Role, TotpSecret};
 use http::StatusCode;
 
 use super::super::api::{Answer as Told, Body, Field, Handler, Needs, Operation, Row, Shape, Verb};
+use super::super::totp::code_at;
 use super::{Admin, Answer, Ready, TOKEN, Unkept, json, operator, serving};
 
 const THING: Operation = Operation {
@@ -28,6 +29,8 @@ const APPROVE: Operation = Operation {
     ..THING
 };
 
+const CODED: Operation = Operation { verb: Verb::Put, path: "/v1/coded", body: None, ..THING };
+
 static THINGS: &[Row] = &[
     Row {
         operation: &THING,
@@ -39,6 +42,10 @@ static THINGS: &[Row] = &[
         }),
     },
     Row { operation: &END, handler: Handler::Now(|asked| Ok(json(StatusCode::OK, &asked.id.into()))) },
+    Row {
+        operation: &CODED,
+        handler: Handler::Now(|asked| Ok(json(StatusCode::OK, &asked.second_factor()?.person().into()))),
+    },
     Row {
         operation: &APPROVE,
         handler: Handler::Now(|asked| Ok(json(StatusCode::OK, &asked.caller()?.person().into()))),
@@ -165,4 +172,35 @@ async fn a_body_has_a_bound_and_a_form() {
     assert_eq!(more.json()["errors"][0]["field"], "who", "what takes nothing takes nothing");
     let gzip = format!("{}Content-Encoding: gzip\r\n", fields(&admin, TOKEN, "application/json", BODY.len()));
     assert_eq!(admin.send("POST /v1/things", &gzip, BODY.as_bytes()).await.status, 415);
+}
+
+#[tokio::test]
+async fn a_second_factor_comes_in_a_field_and_counts_once() {
+    let secret = TotpSecret::new(b"12345678901234567890").unwrap();
+    let alice = Operator { totp: Some(secret.clone()), ..operator("alice", TOKEN, &[Role::Breaker]) };
+    let bob = operator("bob", "without", &[Role::Breaker]);
+    let admin = serving(vec![alice, bob], Ready::default(), THINGS, Box::new(|_| Ok(()))).await;
+    let put = async |token: &str, code: &str| {
+        let fields = format!("{}{code}", fields(&admin, token, "application/json", 0));
+        admin.ask("PUT /v1/coded", &fields).await
+    };
+    let code = code_at(&secret, jiff::Timestamp::now()).unwrap();
+    let field = format!("Gatepass-Totp: {code}\r\n");
+    let none = put(TOKEN, "").await;
+    assert!(none.status == 403 && none.body.contains("a one-time code is needed"), "{}", none.body);
+    assert_eq!(put(TOKEN, "Gatepass-Totp: 12345\r\n").await.status, 400);
+    assert_eq!(put("without", &field).await.status, 403, "whoever has no secret has no code");
+    assert_eq!(put(TOKEN, &field.repeat(2)).await.status, 400, "two codes are none");
+    let taken = put(TOKEN, &field).await;
+    assert_eq!((taken.status, taken.json()), (200, "alice".into()));
+    assert_eq!(put(TOKEN, &field).await.status, 403, "used");
+    let wrong = format!("Gatepass-Totp: {:06}\r\n", (code.parse::<u32>().unwrap() + 500_000) % 1_000_000);
+    let mut seen = Vec::new();
+    for _ in 0..8 {
+        seen.push(put(TOKEN, &wrong).await.status);
+    }
+    assert!(seen.contains(&403) && seen.ends_with(&[429]), "{seen:?}");
+    let thing =
+        admin.send("POST /v1/things", &fields(&admin, TOKEN, "application/json", BODY.len()), BODY.as_bytes()).await;
+    assert_eq!(thing.status, 201, "only codes have to wait");
 }

@@ -2,6 +2,7 @@
 
 mod changes;
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Mutex;
 
@@ -13,7 +14,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::api::{Row, TABLE};
-use super::totp::{Spent, Totp};
+use super::totp::{Spend, Spent, Totp};
 use super::*;
 use crate::evidence::tests::{denied, policy_ref, settings};
 use crate::evidence::{Flushed, Settings};
@@ -80,8 +81,9 @@ async fn serving(operators: Vec<Operator>, ready: Ready, table: &'static [Row], 
         evidence: evidence.clone(),
         names: Names(vec![gatepass_policy::host::Host::parse(b"gatepass-admin.infra.example").unwrap()]),
         kept: Arc::new(Kept::new(operators, None, means, None)),
+        oidc: None,
         wrong: Wrong::default(),
-        totp: Totp::new(Box::new(|_, _| Spent::Now)),
+        totp: Totp::new(spending()),
         record: Box::new(move |call| {
             let outcome = match call.outcome {
                 Outcome::Begun => "begun".to_owned(),
@@ -100,6 +102,19 @@ async fn serving(operators: Vec<Operator>, ready: Ready, table: &'static [Row], 
     let address = listener.local_addr().unwrap();
     tokio::spawn(serve(Socket::Tcp(listener), Arc::new(state), Limits::default()));
     Admin { address, evidence, calls }
+}
+
+/// Remembers used codes in memory.
+fn spending() -> Spend {
+    let used: Mutex<Vec<(String, u64)>> = Mutex::default();
+    Box::new(move |person, step| {
+        let mut used = used.lock().unwrap();
+        if used.iter().any(|(who, last)| who == person && *last >= step) {
+            return Spent::Before;
+        }
+        used.push((person.to_owned(), step));
+        Spent::Now
+    })
 }
 
 async fn start(operators: Vec<Operator>, ready: Ready) -> Admin {
@@ -391,9 +406,14 @@ async fn the_document_names_what_is_served_and_nothing_else() {
     let admin = open().await;
     let document = admin.get("/v1/openapi.json").await.json();
     assert_eq!(document["openapi"], "3.1.0");
-    let served: Vec<String> = TABLE.iter().map(|row| row.operation.path.to_owned()).collect();
-    let paths: Vec<String> = document["paths"].as_object().unwrap().keys().cloned().collect();
-    assert_eq!(paths, served);
+    let served: BTreeSet<(String, String)> = (TABLE.iter())
+        .map(|row| (row.operation.path.to_owned(), row.operation.verb.method().as_str().to_lowercase()))
+        .collect();
+    let paths = document["paths"].as_object().unwrap().iter();
+    let told: BTreeSet<(String, String)> = paths
+        .flat_map(|(path, verbs)| verbs.as_object().unwrap().keys().map(|verb| (path.clone(), verb.clone())))
+        .collect();
+    assert_eq!(told, served);
     assert_eq!(document["paths"]["/v1/policy"]["get"]["security"][0]["token"][0], "viewer");
     assert_eq!(document["paths"]["/health"]["get"]["security"], serde_json::json!([]));
 }

@@ -142,7 +142,11 @@ impl Made {
             if std::io::stdout().is_terminal()
                 && let Ok(code) = QrCode::new(uri.as_bytes())
             {
-                println!("\n{}", code.render::<Dense1x2>().build());
+                println!();
+                // Dark on light, whatever the terminal's colours are: many cameras read nothing else.
+                for line in code.render::<Dense1x2>().build().lines() {
+                    println!("\x1b[38;5;16;48;5;231m{line}\x1b[0m");
+                }
             }
         }
     }

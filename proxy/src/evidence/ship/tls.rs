@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use gatepass_certs::chain::{Chain, Purpose};
 use gatepass_certs::{Alpn, Limits, Unusable};
+use gatepass_config::channel;
 use jiff::Timestamp;
 use rustls::pki_types::{CertificateDer, ServerName};
 
@@ -26,6 +27,17 @@ pub struct Own {
     pub certificate: PathBuf,
     /// The private key of its leaf.
     pub key: PathBuf,
+}
+
+impl From<&channel::Tls> for Tls {
+    fn from(tls: &channel::Tls) -> Tls {
+        let own = tls.own.as_ref();
+        Tls {
+            ca: tls.ca.as_ref().map(|path| path.value.clone()),
+            own: own.map(|own| Own { certificate: own.certificate.value.clone(), key: own.key.value.clone() }),
+            server_name: tls.server_name.as_ref().map(|name| name.to_text().into_owned()),
+        }
+    }
 }
 
 /// Why TLS cannot be spoken.

@@ -44,6 +44,25 @@ fn o038_ten_thousand_wrong_tokens_lock_nobody_out() {
 }
 
 #[test]
+fn o038_connections_that_say_nothing_keep_no_operator_out() {
+    let gateway = gateway();
+    let address = gateway.address("admin");
+    let request = format!("GET /v1/whoami HTTP/1.1\r\nHost: {address}\r\n{}\r\n", bearer("0perator"));
+    let mut known = Client::plain(address);
+    known.say(&request);
+    assert_eq!(known.reply().unwrap().status, 200);
+    let silent: Vec<Client> = (0..200).map(|_| Client::plain(address)).collect();
+    let start = Instant::now();
+    let mut operator = Client::plain(address);
+    operator.say(&request);
+    assert_eq!(operator.reply().unwrap().status, 200);
+    known.say(&request);
+    assert_eq!(known.reply().unwrap().status, 200, "a connection of an operator's stays");
+    assert!(start.elapsed() < Duration::from_secs(5), "the operator waited {:?}", start.elapsed());
+    drop(silent);
+}
+
+#[test]
 fn o039_a_rebound_name_changes_and_reads_nothing() {
     let gateway = gateway();
     let port = gateway.address("admin").port();
@@ -53,6 +72,16 @@ fn o039_a_rebound_name_changes_and_reads_nothing() {
             assert_eq!(ask(&gateway, line, &fields).status, 421, "{line} of {name}");
         }
     }
+}
+
+#[test]
+fn a_name_that_the_configuration_gives_is_ours() {
+    let section = "admin: {bind: \"127.0.0.1:0\", names: [Admin.Corp.test]}";
+    let gateway = Setup::new().section(section).start(&Bundle::new());
+    for name in ["admin.corp.test", "ADMIN.corp.test:8443"] {
+        assert_eq!(ask(&gateway, "GET /health", &format!("Host: {name}\r\n")).status, 200, "{name}");
+    }
+    assert_eq!(ask(&gateway, "GET /health", "Host: x.admin.corp.test\r\n").status, 421);
 }
 
 #[test]

@@ -6,6 +6,8 @@ mod attacks;
 
 mod document;
 
+mod oidc;
+
 mod operators;
 
 mod tls;

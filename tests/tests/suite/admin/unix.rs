@@ -1,7 +1,7 @@
 //! The admin listener as a socket in the file system: its owner's alone, and nothing else in its place.
 
 use std::io::{Read as _, Write as _};
-use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _, symlink};
+use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _, chown, symlink};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -92,6 +92,12 @@ fn o043_what_somebody_else_could_have_put_there_keeps_the_gateway_from_starting(
     for open in [0o777, 0o1777, 0o770] {
         let directory = refused(|run| mode(run, open));
         assert!(directory.contains("others may write to"), "{open:o}: {directory}");
+    }
+    // Only root can give a directory away; for others there is nothing to see here.
+    let probe = gatepass_tests::Scratch::new();
+    if chown(probe.path(), Some(12_345), None).is_ok() {
+        let owned = refused(|run| chown(run, Some(12_345), None).unwrap());
+        assert!(owned.contains("belongs to another user"), "{owned}");
     }
     let linked = refused(|run| {
         let real = run.with_file_name("real");

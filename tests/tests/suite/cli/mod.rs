@@ -94,10 +94,23 @@ fn what_is_not_built_is_absent_from_help_and_refused() {
     let scratch = Scratch::new();
     let help = run(&scratch, &["--help"]);
     assert_eq!(help.code, 0);
-    for command in ["serve", "check", "explain", "why", "evidence", "certs"] {
+    for command in [
+        "serve",
+        "check",
+        "explain",
+        "why",
+        "evidence",
+        "certs",
+        "grant",
+        "exception",
+        "mode",
+        "tunnels",
+        "operators",
+        "login",
+    ] {
         assert!(help.out.contains(&format!("\n  {command} ")), "{}", help.out);
     }
-    for command in ["test", "diff", "reach", "replay", "suggest", "bundle", "grant", "agent", "doctor"] {
+    for command in ["test", "diff", "reach", "replay", "suggest", "bundle", "agent", "doctor"] {
         assert!(!help.out.contains(&format!("\n  {command} ")), "{}", help.out);
         assert_eq!(run(&scratch, &[command]).code, 2, "{command}");
     }

@@ -138,3 +138,25 @@ fn the_parameters_of_syslog_messages_are_those_of_the_code() {
     }
     equal("syslog.md", &text);
 }
+
+#[test]
+fn the_operations_of_the_admin_api_are_those_of_the_code() {
+    use gatepass::admin::api::{Needs, TABLE};
+
+    let mut text = String::from(
+        "# Operations of the admin API\n\nThe OpenAPI document under `/v1/openapi.json` says what each takes and answers; [../admin.md](../admin.md) is about operators.\n\n| method | path | who | what |\n|---|---|---|---|\n",
+    );
+    for row in TABLE {
+        let operation = row.operation;
+        let who = match operation.needs {
+            Needs::Nothing => "anybody".to_owned(),
+            Needs::AnyOf(roles) => {
+                roles.iter().map(|role| format!("`{}`", role.as_str())).collect::<Vec<_>>().join(" or ")
+            }
+        };
+        let (verb, summary) = (operation.verb.method(), cell(operation.summary));
+        writeln!(text, "| {verb} | `{}` | {who} | {summary} |", operation.path).unwrap();
+    }
+    text.push_str("\nEvery role may do what `viewer` may.\n");
+    equal("admin-api.md", &text);
+}

@@ -18,7 +18,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use gatepass_config::channel;
 use gatepass_config::state::{Etcd as Configured, User};
 use tokio::sync::{Mutex, mpsc};
 use tokio::time::Instant;
@@ -30,7 +29,7 @@ use self::messages::{
     LeaseRevokeResponse, RangeRequest, RangeResponse, TxnRequest, TxnResponse,
 };
 use super::{Bounds, Change, Committed, Kept, Transaction, Unavailable, View};
-use crate::evidence::ship::tls::{Own, Tls, secure};
+use crate::evidence::ship::tls::{Tls, secure};
 
 /// Keys of one page of a view: at 1 KiB each, what a member sends in one message without a stall.
 const PAGE: i64 = 1_000;
@@ -81,7 +80,7 @@ impl Etcd {
     /// # Errors
     /// A file that cannot be used.
     pub fn new(configured: &Configured, bounds: Bounds) -> Result<Etcd, String> {
-        let tls = configured.tls.as_deref().map(files);
+        let tls = configured.tls.as_deref().map(Tls::from);
         let place = |url: &gatepass_config::url::Url| {
             let place = Place { url: url.to_string(), host: url.host.to_string(), port: url.port, tls: tls.clone() };
             match &place.tls {
@@ -359,12 +358,4 @@ impl Cluster {
 /// etcd's revisions begin at 1.
 fn revision(told: Option<i64>) -> u64 {
     told.and_then(|revision| u64::try_from(revision).ok()).unwrap_or(0)
-}
-
-fn files(tls: &channel::Tls) -> Tls {
-    Tls {
-        ca: tls.ca.as_ref().map(|path| path.value.clone()),
-        own: tls.own.as_ref().map(|own| Own { certificate: own.certificate.value.clone(), key: own.key.value.clone() }),
-        server_name: tls.server_name.as_ref().map(ToString::to_string),
-    }
 }
