@@ -36,7 +36,7 @@ mod claims;
 mod telling;
 
 mod webhooks;
-pub use webhooks::{Webhook, Webhooks};
+pub use webhooks::{Webhook, Webhooks, signature};
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -159,8 +159,11 @@ async fn every_metric_of_the_table_is_exported_under_its_name_with_the_numbers_t
             Data::Histogram(histogram) => {
                 let bounds = &histogram.data_points[0].explicit_bounds;
                 // People take their time, and machines do not.
-                let wanted =
-                    if metric.name == "gatepass.exceptions.decision.duration" { (60.0, 604_800.0) } else { (1e-6, 60.0) };
+                let wanted = if metric.name == "gatepass.exceptions.decision.duration" {
+                    (60.0, 604_800.0)
+                } else {
+                    (1e-6, 60.0)
+                };
                 assert_eq!((bounds.first(), bounds.last()), (Some(&wanted.0), Some(&wanted.1)), "{}", metric.name);
                 (&there.unit, histogram.data_points.iter().map(|point| point.attributes.as_slice()).collect())
             }
