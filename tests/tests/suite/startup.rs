@@ -132,12 +132,8 @@ fn the_example_has_exactly_the_errors_of_what_is_not_built_yet() {
     assert_eq!(
         not_built,
         [
-            "bundle.yaml:14:3 `exception` is not supported yet",
-            "bundle.yaml:15:3 `grant` is not supported yet",
-            "bundle.yaml:16:1 `modes` is not supported yet",
             "bundle.yaml:19:25 `egress_point: eu-west` is not supported yet",
             "bundle.yaml:27:31 `egress_point: eu-west` is not supported yet",
-            "exceptions.yaml:2:7 `Exceptions` is not supported yet",
             "payments.test.yaml:2:7 `Tests` is not supported yet",
             "teams/payments.yaml:16:5 `limits` is not supported yet",
         ]
