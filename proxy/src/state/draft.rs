@@ -114,7 +114,9 @@ impl State {
         let GrantRequest { identities, destinations, data_classes, reason, ticket, drill, nonce, .. } = request;
         let terms = Terms { identities, destinations, data_classes };
         let said = serde_json::to_string(&terms).unwrap_or_default();
-        let whole = [who.person.as_str(), &said, &reason, ticket.as_deref().unwrap_or_default(), &request.length];
+        let drilled = if drill { "drill" } else { "" };
+        let whole =
+            [who.person.as_str(), &said, &reason, ticket.as_deref().unwrap_or_default(), &request.length, drilled];
         let claim = match &nonce {
             Some(nonce) => fingerprint(&["nonce", &who.person, nonce]),
             None => fingerprint(&[&["request"], whole.as_slice()].concat()),

@@ -120,6 +120,11 @@ impl Grant {
         self.ends = Some(now.checked_add(SignedDuration::from_secs(self.seconds)).unwrap_or(now));
     }
 
+    /// Whether its request was marked so that it cannot be made twice.
+    pub fn has_nonce(&self) -> bool {
+        self.claim.starts_with("nonce/")
+    }
+
     /// Its name in decisions.
     pub fn path(&self) -> String {
         format!("grant/{}", self.id)

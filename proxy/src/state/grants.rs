@@ -1,6 +1,5 @@
 //! What operators do with grants: ask, approve, take back, review.
 
-use gatepass_policy::decision::Factors;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
@@ -8,7 +7,7 @@ use super::draft::{Code, GrantRequest, check_text};
 use super::entry::{Done, Who};
 use super::grant::{Grant, Scope, Status};
 use super::held::{CLAIMS, Entry, GRANTS};
-use super::store::{Committed, Condition, Transaction, Unavailable, Write};
+use super::store::{Committed, Condition, Transaction, Write};
 use super::usage::Uses;
 use super::{Refused, State};
 
@@ -91,7 +90,7 @@ impl State {
     async fn put_grant(&self, grant: &Grant, revision: u64) -> Result<Committed, Refused> {
         let key = format!("{GRANTS}{}", grant.id);
         if grant.scope == Scope::Local {
-            return self.put_local(grant).await.map(|()| Committed::Yes { revision: 0 });
+            return self.put_local(grant, revision).await;
         }
         let transaction = Transaction {
             conditions: vec![Condition::At { key: key.clone(), revision }],
@@ -100,36 +99,9 @@ impl State {
         self.commit(transaction).await.map_err(|error| Refused::Unavailable(error.to_string()))
     }
 
-    /// The store is away: a grant for this gateway alone, which only a second person can let begin.
-    async fn request_local(&self, grant: Grant, factors: Factors, why: &Unavailable) -> Result<Value, Refused> {
-        if factors == Factors::TOTP {
-            let detail =
-                format!("the store cannot be reached ({why}), and the policy takes no approval in place of a code");
-            return Err(Refused::Unavailable(detail));
-        }
-        let grant = Grant { scope: Scope::Local, needs_approval: true, ..grant };
-        if self.record_grant(&grant, "requested", Some(&grant.requested.by)).await.is_err() {
-            return Err(Refused::unrecorded("nothing was granted"));
-        }
-        self.put_local(&grant).await?;
-        self.announce_grant(&grant, "requested", Some(&grant.requested.by));
-        Ok(grant.view(self.now()))
-    }
-
-    async fn put_local(&self, grant: &Grant) -> Result<(), Refused> {
-        let value = serde_json::to_vec(grant).map_err(|error| Refused::Unavailable(error.to_string()))?;
-        let key = format!("{GRANTS}{}", grant.id);
-        self.local.note(&key, &value).await.map_err(|error| Refused::Unavailable(error.to_string()))?;
-        let now = self.now();
-        self.held().put_grant(&grant.id, grant.clone(), 0, now);
-        self.lay(now);
-        self.wake.notify_one();
-        Ok(())
-    }
-
     /// What the claim on this request says.
     async fn claimed(&self, claim: &str, grant: &Grant) -> Result<Claimed, Refused> {
-        if grant.claim.starts_with("nonce/") {
+        if grant.has_nonce() {
             return Err(Refused::Conflict("a request with this nonce was made before".to_owned()));
         }
         let view = self.store.view().await.map_err(|error| Refused::Unavailable(error.to_string()))?;
@@ -181,12 +153,9 @@ impl State {
         }
         grant.approved = Some(Done { at: now, by: who.clone(), reason: None });
         // Of two who approve at once one goes on from here, so that there is one record of a beginning.
-        let revision = match (grant.scope, self.put_grant(&grant, revision).await?) {
-            (Scope::Local, _) => 0,
-            (Scope::Fleet, Committed::Yes { revision }) => revision,
-            (Scope::Fleet, Committed::No) => {
-                return Err(Refused::Conflict("somebody else was faster: look at it again".to_owned()));
-            }
+        let revision = match self.put_grant(&grant, revision).await? {
+            Committed::Yes { revision } => revision,
+            Committed::No => return Err(Refused::Conflict("somebody else was faster: look at it again".to_owned())),
         };
         self.begin(&mut grant, revision, who).await
     }

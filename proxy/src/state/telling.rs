@@ -186,7 +186,7 @@ impl State {
         let now = self.now();
         let over = {
             let held = self.held();
-            let heard = held.local_mode.as_ref().or(held.mode.as_ref().map(|entry| &entry.value));
+            let heard = held.heard_mode();
             heard
                 .filter(|heard| heard.entry.mode != NORMAL && heard.mode(now) == NORMAL)
                 .map(|heard| heard.entry.clone())
