@@ -22,7 +22,10 @@ pub(crate) struct ModeRule {
 impl ModeRule {
     /// The mode `name`, which the owner of the bundle answers for.
     pub(crate) fn new(name: &str, owner: &str, allow_when: Option<Expr>) -> ModeRule {
-        let text = allow_when.as_ref().map_or("nothing", |expr| expr.source().trim());
+        let text = allow_when.as_ref().map_or("nothing", |expr| match expr.source().trim() {
+            "false" => "nothing",
+            text => text,
+        });
         let info = RuleInfo {
             path: format!("mode/{name}").into(),
             owner: owner.into(),

@@ -47,6 +47,7 @@ use crate::peer::Origin;
 use crate::policy_store::{PolicyStore, Source};
 use crate::resolver::Resolver;
 use crate::shared::Shared;
+use crate::state::Log;
 use crate::telemetry::Telemetry;
 use crate::{client_hello, telemetry, tunnel};
 
@@ -60,6 +61,8 @@ pub struct Startup {
     pub clock: Clock,
     /// The gateway's name, on every record.
     pub name: Arc<str>,
+    /// Who reads standard error.
+    pub log: Log,
 }
 
 /// The parts, before anything is bound.
@@ -109,7 +112,7 @@ impl Startup {
     }
 
     async fn make(self, purpose: Purpose) -> Result<Built, String> {
-        let Startup { config, embedded, clock, name } = self;
+        let Startup { config, embedded, clock, name, log } = self;
         let now = clock.now();
         let limits = config.limits.clone();
         let mut problems = Vec::new();
@@ -142,8 +145,14 @@ impl Startup {
         let evidence = Evidence::start(settings, Arc::clone(&metrics));
         let evidence = evidence.map_err(|error| format!("error: `evidence`: {error}"))?;
         let policy = Arc::new(policy);
-        let made =
-            overrides::Made { policy: &policy, evidence: &evidence, clock: &clock, metrics: &metrics, name: &name };
+        let made = overrides::Made {
+            policy: &policy,
+            evidence: &evidence,
+            clock: &clock,
+            metrics: &metrics,
+            name: &name,
+            log,
+        };
         let state = overrides::state(&config, store, made).await?;
         let pseudonym = pseudonym();
         let shared = Shared {

@@ -161,6 +161,15 @@ pub struct Ceilings {
     pub requests_per_minute: u32,
 }
 
+/// Who reads standard error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Log {
+    /// Operators.
+    Operators,
+    /// Nobody: the tour shows everything itself.
+    Nobody,
+}
+
 /// What the state is made of.
 pub struct Parts {
     /// Where everything is kept.
@@ -181,6 +190,8 @@ pub struct Parts {
     pub ceilings: Ceilings,
     /// Who is told at once.
     pub webhooks: Webhooks,
+    /// Whether what happens is told to whoever reads standard error.
+    pub log: Log,
 }
 
 /// The overrides of this gateway.
@@ -194,6 +205,7 @@ pub struct State {
     replica: Replica,
     ceilings: Ceilings,
     webhooks: Webhooks,
+    log: Log,
     held: Mutex<Held>,
     usage: Usage,
     rate: Mutex<Rate>,
@@ -217,7 +229,7 @@ impl State {
     ///
     /// Where the local copy cannot be read: a gateway that forgot an end, or a containment, must not start.
     pub async fn open(parts: Parts) -> Result<Arc<State>, Unavailable> {
-        let Parts { store, local, policy, evidence, clock, metrics, gateway, ceilings, webhooks } = parts;
+        let Parts { store, local, policy, evidence, clock, metrics, gateway, ceilings, webhooks, log } = parts;
         let now = clock.now();
         let behind = local.highest_seen().is_some_and(|highest| clock.wall() < highest);
         let trust = if behind { Trust::Behind } else { Trust::Good };
@@ -253,6 +265,7 @@ impl State {
             replica: Replica { gateway, id },
             ceilings,
             webhooks,
+            log,
             held: Mutex::new(held),
             usage: Usage::default(),
             rate: Mutex::new(Rate::default()),
