@@ -244,9 +244,14 @@ impl PolicySet {
         crate::nearest::nearest(self, facts, limit)
     }
 
-    /// What every candidate said.
+    /// What every candidate said, with nothing laid over the policy but its own exceptions.
     pub fn trace(&self, facts: &Facts) -> Trace {
-        crate::trace::trace(self, facts)
+        self.trace_under(facts, self.plain.as_deref().unwrap_or(&NONE))
+    }
+
+    /// What every candidate said under `overrides`, which were laid over this very set.
+    pub fn trace_under(&self, facts: &Facts, overrides: &Overrides) -> Trace {
+        crate::trace::trace(self, facts, overrides)
     }
 
     /// The one expression of the rule at `path`.

@@ -40,6 +40,11 @@ impl ModeRule {
         &self.info
     }
 
+    /// What it allows; `None`: nothing.
+    pub(crate) fn allow_when(&self) -> Option<&Expr> {
+        self.allow_when.as_ref()
+    }
+
     /// What it looks at.
     pub(crate) fn uses(&self) -> AttributeSet {
         self.allow_when.as_ref().map_or(AttributeSet::EMPTY, Expr::uses)

@@ -6,8 +6,9 @@ use serde::{Serialize, Serializer};
 
 use crate::decision::{Decision, FailedClause, Nearest, RuleInfo, Shown, Verdict};
 use crate::document::rules::Enforcement;
-use crate::expr::Truth;
+use crate::expr::{Conjunct, Expr, Reading, Truth};
 use crate::facts::Facts;
+use crate::overrides::Overrides;
 use crate::rule::{Clause, End, Judgement, Rule, Tier};
 use crate::schema::{Attribute, AttributeSet, Stage};
 use crate::set::PolicySet;
@@ -97,7 +98,7 @@ pub struct RuleTrace {
     /// The rule.
     #[serde(flatten)]
     pub rule: RuleName,
-    /// `guardrail`, `team_deny` or `allow`.
+    /// `guardrail`, `mode`, `team_deny`, `allow`, or of what is laid over the policy `grant` or `exception`.
     pub tier: &'static str,
     /// `enforce` or `shadow`.
     pub enforcement: &'static str,
@@ -164,14 +165,14 @@ fn is_zero(number: &usize) -> bool {
     *number == 0
 }
 
-pub(crate) fn trace(set: &PolicySet, facts: &Facts) -> Trace {
+pub(crate) fn trace(set: &PolicySet, facts: &Facts, overrides: &Overrides) -> Trace {
     let mut ids = Vec::new();
     set.visit_enforced(facts, |id, _| ids.push(id));
     set.visit_shadow(facts, |id, _| ids.push(id));
     ids.sort_unstable();
     ids.dedup();
     let bound = set.limits().traced_rules;
-    let rules = ids.iter().take(bound).filter_map(|id| set.rule(*id));
+    let rules = ids.iter().take(bound).filter_map(|id| set.rule(*id)).map(|rule| candidate(rule, tier(rule), facts));
     let empty = Trace {
         identity: facts.identity.id().to_owned(),
         destination: facts.destination.to_string(),
@@ -183,11 +184,11 @@ pub(crate) fn trace(set: &PolicySet, facts: &Facts) -> Trace {
         detail: None,
         overridden: None,
         shadow: Vec::new(),
-        rules: rules.map(|rule| candidate(rule, facts)).collect(),
+        rules: laid(overrides, facts).into_iter().chain(rules).collect(),
         left_out: ids.len().saturating_sub(bound),
         nearest: Vec::new(),
     };
-    match set.decide(facts) {
+    match set.decide_under(facts, overrides) {
         Verdict::Pending(missing) => Trace { waits_for: names(missing), ..empty },
         Verdict::Deny(decision) if decision.reason.tells_nearest() => {
             let nearest = set.nearest(facts, NEAREST).into_iter().map(NearestName::of).collect();
@@ -195,6 +196,26 @@ pub(crate) fn trace(set: &PolicySet, facts: &Facts) -> Trace {
         }
         Verdict::Allow(decision) | Verdict::Deny(decision) => empty.decided(decision),
     }
+}
+
+/// What is laid over the policy: the mode, and the grants and exceptions that are for this identity and host.
+fn laid(overrides: &Overrides, facts: &Facts) -> Vec<RuleTrace> {
+    let mode = overrides.restriction.iter().map(|mode| RuleTrace {
+        rule: RuleName::of(mode.info()),
+        tier: "mode",
+        enforcement: "enforce",
+        outcome: mode.forbids(facts, crate::decide::knowledge(facts)).into(),
+        clauses: mode.allow_when().map_or_else(Vec::new, |when| conditions(when, Reading::Registered, facts)),
+    });
+    let near = |rule: &Rule| {
+        let far = |clause| matches!(rule.clause(clause, facts), Some(Truth::No));
+        !far(Clause::Identities) && !far(Clause::Hosts)
+    };
+    let lifts = overrides.lifts.iter().map(|(_, rule)| &**rule);
+    let exceptions = overrides.permits.iter().map(|rule| &**rule).chain(lifts).map(|rule| (rule, "exception"));
+    let grants = overrides.grants.iter().map(|rule| (&**rule, "grant"));
+    let rules = grants.chain(exceptions).filter(|(rule, _)| near(rule));
+    mode.chain(rules.map(|(rule, tier)| candidate(rule, tier, facts))).collect()
 }
 
 impl Trace {
@@ -236,15 +257,19 @@ fn names(set: AttributeSet) -> Vec<&'static str> {
     set.iter().map(|attribute| attribute.row().name).collect()
 }
 
-fn candidate(rule: &Rule, facts: &Facts) -> RuleTrace {
+fn tier(rule: &Rule) -> &'static str {
+    match rule.tier {
+        Tier::Guardrail => "guardrail",
+        Tier::TeamDeny => "team_deny",
+        Tier::Allow => "allow",
+    }
+}
+
+fn candidate(rule: &Rule, tier: &'static str, facts: &Facts) -> RuleTrace {
     let Judgement { truth, end } = rule.judge(facts, crate::decide::knowledge(facts));
     RuleTrace {
         rule: RuleName::of(&rule.info),
-        tier: match rule.tier {
-            Tier::Guardrail => "guardrail",
-            Tier::TeamDeny => "team_deny",
-            Tier::Allow => "allow",
-        },
+        tier,
         enforcement: match rule.enforcement {
             Enforcement::Enforce => "enforce",
             Enforcement::Shadow => "shadow",
@@ -259,14 +284,38 @@ fn candidate(rule: &Rule, facts: &Facts) -> RuleTrace {
 
 fn clauses(rule: &Rule, clause: Clause, facts: &Facts) -> Vec<ClauseTrace> {
     let Some(truth) = rule.clause(clause, facts) else { return Vec::new() };
+    if let (Clause::When, Some(when)) = (clause, &rule.when) {
+        return conditions(when, rule.reading(), facts);
+    }
     let stage = match clause {
         Clause::Networks => Attribute::DnsAnswers.row().stage,
-        Clause::When => rule.when.as_ref().and_then(|when| when.uses().last_stage()).unwrap_or(Stage::Request),
-        Clause::Identities | Clause::Hosts | Clause::Ports | Clause::AtMost | Clause::AnyOf | Clause::Expires => {
-            Stage::Request
-        }
+        Clause::Identities
+        | Clause::Hosts
+        | Clause::Ports
+        | Clause::AtMost
+        | Clause::AnyOf
+        | Clause::When
+        | Clause::Expires => Stage::Request,
     };
-    let traced = |clause: String, truth: Truth, seen: Shown, wanted: Shown| ClauseTrace {
+    let (seen, wanted) = (crate::explain::seen(rule, clause, facts), crate::explain::wanted(rule, clause));
+    vec![traced(clause.name().to_owned(), truth, (seen, wanted), stage)]
+}
+
+/// Part by part, what a condition said.
+fn conditions(when: &Expr, reading: Reading, facts: &Facts) -> Vec<ClauseTrace> {
+    let stage = when.uses().last_stage().unwrap_or(Stage::Request);
+    let said = |part: Conjunct<'_>| {
+        let shown = match part.failed(facts, reading) {
+            Some(failed) => (failed.seen, failed.wanted),
+            None => (Shown::Bool(true), Shown::Bool(true)),
+        };
+        traced(part.text().to_owned(), part.eval(facts, reading), shown, stage)
+    };
+    when.conjuncts().map(said).collect()
+}
+
+fn traced(clause: String, truth: Truth, (seen, wanted): (Shown, Shown), stage: Stage) -> ClauseTrace {
+    ClauseTrace {
         clause,
         outcome: truth.into(),
         waits_for: match truth {
@@ -280,21 +329,5 @@ fn clauses(rule: &Rule, clause: Clause, facts: &Facts) -> Vec<ClauseTrace> {
         seen,
         wanted,
         stage,
-    };
-    match (clause, &rule.when) {
-        (Clause::When, Some(when)) => when
-            .conjuncts()
-            .map(|part| {
-                let said = match part.failed(facts, rule.reading()) {
-                    Some(failed) => (failed.seen, failed.wanted),
-                    None => (Shown::Bool(true), Shown::Bool(true)),
-                };
-                traced(part.text().to_owned(), part.eval(facts, rule.reading()), said.0, said.1)
-            })
-            .collect(),
-        _ => {
-            let (seen, wanted) = (crate::explain::seen(rule, clause, facts), crate::explain::wanted(rule, clause));
-            vec![traced(clause.name().to_owned(), truth, seen, wanted)]
-        }
     }
 }

@@ -11,6 +11,7 @@ use gatepass_policy::decision::Verdict;
 use gatepass_policy::facts::{Facts, Hello, HttpRequest, Protocol, Resolved, Tls};
 use gatepass_policy::host::{Authority, Host};
 use gatepass_policy::identity::Identity;
+use gatepass_policy::overrides::NORMAL;
 use gatepass_policy::pattern::IdentityPattern;
 use jiff::Timestamp;
 
@@ -51,6 +52,9 @@ pub struct Arguments {
     /// Decide at this moment instead of now (RFC 3339, `Z`).
     #[arg(long, value_name = "TIME")]
     at: Option<Timestamp>,
+    /// Decide in this containment mode of the bundle.
+    #[arg(long, value_name = "NAME", default_value = NORMAL)]
+    mode: String,
     /// Print the one expression that a rule means, and do nothing else.
     #[arg(long, value_name = "RULE", conflicts_with_all = ["from", "to"])]
     desugar: Option<String>,
@@ -75,8 +79,9 @@ pub fn run(arguments: &Arguments) -> Exit {
             return Exit::Usage;
         }
     };
-    let verdict = set.decide(&facts);
-    let trace = set.trace(&facts);
+    let (overrides, _) = set.lay(&arguments.mode, &[]);
+    let verdict = set.decide_under(&facts, &overrides);
+    let trace = set.trace_under(&facts, &overrides);
     if arguments.json {
         println!("{}", super::answers::json(&facts, &verdict, &trace, &set));
     } else {
@@ -123,7 +128,7 @@ fn facts(arguments: &Arguments, set: &PolicySet, now: Timestamp) -> Result<Facts
     let protocol = if arguments.method.is_some() { Protocol::Http } else { Protocol::Connect };
     Ok(Facts {
         now,
-        mode: std::sync::Arc::from("normal"),
+        mode: mode(arguments, set)?,
         source: None,
         listener: None,
         identity,
@@ -136,6 +141,14 @@ fn facts(arguments: &Arguments, set: &PolicySet, now: Timestamp) -> Result<Facts
         floor: Arc::new(Floor::default()),
         tls: tls(arguments, protocol),
     })
+}
+
+fn mode(arguments: &Arguments, set: &PolicySet) -> Result<Arc<str>, String> {
+    let modes = set.modes();
+    if modes.contains(&&*arguments.mode) {
+        return Ok(Arc::from(&*arguments.mode));
+    }
+    Err(format!("`--mode {}`: the bundle has no such mode; it has `{}`", arguments.mode, modes.join("`, `")))
 }
 
 /// A literal is its own answer; a name without `--answer` stays unresolved.

@@ -147,6 +147,56 @@ fn a_rule_is_printed_as_its_one_expression() {
 }
 
 #[test]
+fn a_mode_is_decided_in_and_told() {
+    let scratch = bundle(WEB);
+    let modes =
+        "modes:\n  calm: {allow_when: 'destination.host == \"docs.test\"'}\n  lockdown: {allow_when: \"false\"}\n";
+    scratch.write("policy/bundle.yaml", format!("{}{modes}", super::BUNDLE));
+    let told = api(&scratch, &["--no-tls", "--mode", "calm"]);
+    let wanted = "DENY  token:ci -> api.test:443   at tls   guardrail
+  mode/calm forbids that token:ci reaches api.test:443: the mode `calm` allows only: destination.host == \"docs.test\"
+  rule       mode/calm (platform@example.com)
+             the mode `calm` allows only: destination.host == \"docs.test\"
+
+  mode       mode/calm: yes
+    no       destination.host == \"docs.test\": api.test, wanted docs.test
+";
+    assert_eq!(told.code, 1, "{}{}", told.out, told.err);
+    assert!(told.out.starts_with(wanted), "{}", told.out);
+    assert_eq!(
+        api(&scratch, &["--no-tls", "--mode", "lockdown", "--json"]).json()["trace"]["rules"][0]["outcome"],
+        "yes"
+    );
+    assert_eq!(api(&scratch, &["--no-tls", "--mode", "normal"]).code, 0);
+    let told = api(&scratch, &["--no-tls", "--mode", "clam"]);
+    let wanted = "error: `--mode clam`: the bundle has no such mode; it has `normal`, `calm`, `lockdown`\n";
+    assert_eq!((told.code, told.err.as_str()), (2, wanted));
+}
+
+const EXCEPTIONS: &str = r#"apiVersion: gatepass/v1
+kind: Exceptions
+metadata: {id: exceptions, owner: platform@example.com}
+exceptions:
+  - id: trial
+    permits: web
+    identities: [{id: "token:ci"}]
+    destinations: {hosts: ["mirror.test"], ports: [443]}
+    data_classes: {at_most: [unclassified]}
+    reason: a trial
+    approved_by: [olga]
+    expires: "2030-01-15T00:00:00Z"
+"#;
+
+#[test]
+fn an_exception_of_the_bundle_is_in_the_trace() {
+    let scratch = bundle(WEB);
+    scratch.write("policy/exceptions.yaml", EXCEPTIONS);
+    let told = explain(&scratch, &["--to", "mirror.test:443", "--answer", "93.184.216.34", "--no-tls"]);
+    assert_eq!(told.code, 0, "{}{}", told.out, told.err);
+    assert!(told.out.contains("\n  exception  exc"), "{}", told.out);
+}
+
+#[test]
 fn json_is_the_record_with_a_trace() {
     let scratch = bundle(WEB);
     let json = api(&scratch, &["--sni", "api.test", "--json"]).json();
