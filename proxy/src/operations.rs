@@ -11,7 +11,7 @@ use crate::admin::totp::{Spent, Totp};
 use crate::admin::{Call, Kept, Names, Outcome, Overriding, PolicyView, Ready, State, Unkept, Wrong};
 use crate::evidence::text::Text;
 use crate::evidence::words::ActKind;
-use crate::evidence::{Act, By, Details};
+use crate::evidence::{Act, By, Details, RoomOf};
 use crate::metrics::EXPIRING_WITHIN;
 use crate::policy_store::State as PolicyState;
 use crate::rehearsal;
@@ -101,6 +101,7 @@ fn record(shared: &Shared, call: &Call<'_>) -> Result<(), Unkept> {
         }),
         drill: false,
         details,
+        room: if call.operator.is_some() { RoomOf::Operators } else { RoomOf::Anybody },
     };
     shared.evidence.acted(act).map_err(|unavailable| Unkept(unavailable.to_string()))
 }

@@ -81,11 +81,12 @@ impl Rate {
     /// Take one of `per_minute`, or say how long until there is one.
     pub fn take(&mut self, person: &str, per_minute: u32) -> Result<(), Duration> {
         let (now, most) = (Instant::now(), f64::from(per_minute.max(1)));
-        if self.persons.len() >= PERSONS_MAX && !self.persons.contains_key(person) {
+        let person = person.to_ascii_lowercase();
+        if self.persons.len() >= PERSONS_MAX && !self.persons.contains_key(&person) {
             let oldest = self.persons.iter().min_by_key(|(_, (_, at))| *at).map(|(person, _)| person.clone());
             oldest.map(|oldest| self.persons.remove(&oldest));
         }
-        let (left, at) = self.persons.entry(person.to_ascii_lowercase()).or_insert((most, now));
+        let (left, at) = self.persons.entry(person).or_insert((most, now));
         *left = (*left + now.duration_since(*at).as_secs_f64() * most / 60.0).min(most);
         *at = now;
         if *left < 1.0 {

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::entry::{Destinations, Done, Terms, Who, show_length};
+use super::entry::{Destinations, Done, Terms, WORKLOAD, Who, show_length};
 use super::exception::{Effect, Exception, Status};
 use super::grants::{APPROVING, check_length, check_text};
 use super::held::{EXCEPTIONS, Entry};
@@ -16,7 +16,7 @@ use super::{Refused, State};
 /// Requests that wait at once, of one requester: a list that nobody can read is no list.
 const PENDING_EACH: usize = 20;
 
-/// Requests that wait at once, of all.
+/// Requests that wait at once, of all workloads: they keep no operator from asking.
 const PENDING_MAX: usize = 1_000;
 
 /// What somebody asks for.
@@ -76,7 +76,7 @@ impl State {
         let who = match &by {
             Requester::Operator(who) => who.clone(),
             Requester::Workload { identity, .. } => {
-                Who { name: identity.clone(), person: identity.clone(), method: "workload".to_owned() }
+                Who { name: identity.clone(), person: identity.clone(), method: WORKLOAD.to_owned() }
             }
         };
         self.limit(&who)?;
@@ -95,7 +95,8 @@ impl State {
                 return Ok(first.view(now));
             }
             let own = pending.iter().filter(|one| one.requested.by == exception.requested.by).count();
-            if own >= PENDING_EACH || pending.len() >= PENDING_MAX {
+            let of_workloads = pending.iter().filter(|one| one.requested.by.is_workload()).count();
+            if own >= PENDING_EACH || (exception.requested.by.is_workload() && of_workloads >= PENDING_MAX) {
                 let detail = "too many requests wait already: withdraw some, or have them decided";
                 return Err(Refused::Conflict(detail.to_owned()));
             }

@@ -335,6 +335,8 @@ impl State {
     /// Too many requests of one person are refused, whatever becomes of them.
     fn limit(&self, who: &Who) -> Result<(), Refused> {
         let mut rate = self.rate.lock().unwrap_or_else(PoisonError::into_inner);
-        rate.take(&who.person, self.ceilings.requests_per_minute).map_err(Refused::TooMany)
+        // A workload that is called as a person keeps that person from nothing.
+        let whose = if who.is_workload() { format!("workload {}", who.person) } else { who.person.clone() };
+        rate.take(&whose, self.ceilings.requests_per_minute).map_err(Refused::TooMany)
     }
 }

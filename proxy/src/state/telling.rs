@@ -12,7 +12,7 @@ use super::grant::{Grant, Status};
 use super::mode::ModeEntry;
 use super::usage::Way;
 use crate::evidence::words::ActKind;
-use crate::evidence::{Act, Details, Unavailable};
+use crate::evidence::{Act, Details, RoomOf, Unavailable};
 
 /// Noted on this gateway when the end of something was recorded.
 const TOLD: &str = "told/";
@@ -28,6 +28,7 @@ impl State {
             by: None,
             drill: false,
             details: Details::default(),
+            room: RoomOf::Operators,
         }
     }
 
@@ -81,7 +82,9 @@ impl State {
             "approved" | "denied" => details.int("waited_s", u64::try_from(waited).unwrap_or(0)),
             _ => details,
         };
-        Act { by: by.map(Who::by), details, ..self.act(ActKind::Exception, action, &one.id, sentence) }
+        // A workload asks as often as it likes, under as many identities as it has.
+        let room = if by.is_some_and(Who::is_workload) { RoomOf::Anybody } else { RoomOf::Operators };
+        Act { by: by.map(Who::by), details, room, ..self.act(ActKind::Exception, action, &one.id, sentence) }
     }
 
     pub(super) async fn record_mode(
