@@ -276,7 +276,11 @@ impl State {
             let _ = self.put_exception(&undone, revision).await;
             return Err(Refused::unrecorded("it does not hold; approve it again"));
         }
-        self.decided(self.put_exception(&one, revision).await)?;
+        let kept = self.put_exception(&one, revision).await;
+        if kept == Ok(Committed::No) {
+            let _ = self.record_exception(&one, "failed", Some(who)).await;
+        }
+        self.decided(kept)?;
         self.took(&one);
         self.announce_exception(&one, "approved", Some(who));
         Ok(one.view(self.now()))

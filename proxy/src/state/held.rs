@@ -223,7 +223,11 @@ impl Held {
         } else if key == MODE {
             self.mode = None;
         } else if let Some((grant, gateway)) = key.strip_prefix(USES).and_then(|rest| rest.split_once('/')) {
-            self.uses.get_mut(grant).map(|uses| uses.remove(gateway));
+            let Some(uses) = self.uses.get_mut(grant) else { return };
+            uses.remove(gateway);
+            if uses.is_empty() {
+                self.uses.remove(grant);
+            }
         }
     }
 
@@ -312,6 +316,11 @@ impl Held {
         let local = self.local_mode.as_ref().and_then(|heard| heard.entry.ends());
         let ends = self.ends.values().copied().chain(mode).chain(local).filter(|end| *end > now);
         ends.filter_map(|end| Duration::try_from(end.duration_since(now)).ok()).min().unwrap_or(most).min(most)
+    }
+
+    /// Whether nothing is kept of this grant, readable or not.
+    pub fn is_gone(&self, grant: &str) -> bool {
+        !self.grants.contains_key(grant) && !self.unreadable.contains_key(&format!("{GRANTS}{grant}"))
     }
 
     /// Forget ends of what is gone.

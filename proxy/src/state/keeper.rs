@@ -1,5 +1,7 @@
 //! The one task that hears the store, and lets what is in force be in force.
 
+use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -23,6 +25,13 @@ const TEND_EVERY: Duration = Duration::from_secs(5);
 
 /// How long what is over stays in the store, to be reviewed and asked about.
 const KEPT_FOR: jiff::SignedDuration = jiff::SignedDuration::from_hours(24 * 90);
+
+/// What is written to the local copy.
+#[derive(Clone, Copy)]
+enum Copied {
+    Whole,
+    Change,
+}
 
 /// Entries that one look removes.
 const SWEPT: usize = 32;
@@ -67,7 +76,12 @@ impl State {
 
     async fn listen(&self) {
         let mut changes = self.store.watch();
+        let mut begun = Instant::now();
         loop {
+            // A copy that missed something is mended by a whole; to go on from it would let what was taken back return.
+            if self.copy_lacks.load(Ordering::Relaxed) && begun.elapsed() >= TEND_EVERY {
+                (changes, begun) = (self.store.watch(), Instant::now());
+            }
             let pause = self.held().quiet(self.now(), LOOK_EVERY);
             tokio::select! {
                 change = changes.recv() => match change {
@@ -105,14 +119,14 @@ impl State {
                 self.held().replace(&view, now);
                 self.lay(now);
                 self.heard_of();
-                if self.is_shared() { self.local.remember(&view.kept, view.revision).await } else { Ok(()) }
+                self.copy(self.local.remember(&view.kept, view.revision), Copied::Whole).await
             }
             Change::Some { revision, puts, deleted } => {
                 self.held().hear_some(revision, &puts, &deleted, now);
                 // What it says holds before it is remembered: a slow disk delays no end.
                 self.lay(now);
                 self.heard_of();
-                if self.is_shared() { self.local.learn(&puts, &deleted, revision).await } else { Ok(()) }
+                self.copy(self.local.learn(&puts, &deleted, revision), Copied::Change).await
             }
             Change::Lost { why } => {
                 let mut stale = self.stale.lock().unwrap_or_else(PoisonError::into_inner);
@@ -127,6 +141,22 @@ impl State {
         if let Err(error) = remembered {
             eprintln!("state: the local copy could not be written: {error}");
         }
+    }
+
+    /// Bring the local copy up to date. After a change that could not be written it takes only a whole.
+    async fn copy(
+        &self,
+        writing: impl Future<Output = Result<(), Unavailable>>,
+        what: Copied,
+    ) -> Result<(), Unavailable> {
+        let lacks = self.copy_lacks.load(Ordering::Relaxed);
+        match (self.is_shared(), what, lacks) {
+            (false, _, _) | (true, Copied::Change, true) => return Ok(()),
+            (true, Copied::Whole, _) | (true, Copied::Change, false) => {}
+        }
+        let written = writing.await;
+        self.copy_lacks.store(written.is_err(), Ordering::Relaxed);
+        written
     }
 
     fn heard_of(&self) {
@@ -176,7 +206,7 @@ impl State {
                 .collect();
             self.metrics.grants_active.set(to_f64(active.len()));
             self.metrics.exceptions_active.set(to_f64(excepted.len()));
-            let active: std::collections::BTreeSet<String> = active.into_iter().chain(excepted).collect();
+            let active: BTreeSet<String> = active.into_iter().chain(excepted).collect();
             let mut before = self.in_force.lock().unwrap_or_else(PoisonError::into_inner);
             let ended: Vec<String> = before.difference(&active).cloned().collect();
             before.clone_from(&active);
@@ -185,7 +215,7 @@ impl State {
         for path in ended {
             self.tell_end(&path).await;
         }
-        self.tell_mode();
+        self.tell_mode().await;
     }
 
     /// What only time brings about.
@@ -197,6 +227,7 @@ impl State {
         let (unreviewed, pending) = {
             let mut held = self.held();
             held.tidy();
+            self.usage.keep(&held.grants.keys().map(String::as_str).collect());
             let unreviewed = held.grants.values().filter(|entry| entry.value.wants_review(now)).count();
             let pending = held.exceptions.values();
             let pending = pending.filter(|entry| entry.value.status(now) == exception::Status::Pending).count();
@@ -206,12 +237,13 @@ impl State {
         self.metrics.exceptions_pending.set(to_f64(pending));
         self.metrics.state_staleness.set(self.stale().map_or(0.0, |(since, _)| since.as_secs_f64()));
         self.sweep(now).await;
+        self.sweep_local(now).await;
     }
 
     /// Remove from the store what has been over for long, and was reviewed where that is asked for.
-    async fn sweep(&self, now: Timestamp) {
+    pub(super) async fn sweep(&self, now: Timestamp) {
         let old = |at: Timestamp| now.duration_since(at) > KEPT_FOR;
-        let gone: Vec<(String, u64)> = {
+        let gone: Vec<(String, Option<u64>)> = {
             let held = self.held();
             let grants = held.grants.values().filter(|entry| {
                 let grant = &entry.value;
@@ -222,19 +254,42 @@ impl State {
                 let over = !matches!(entry.value.status(now), exception::Status::Active | exception::Status::Pending);
                 over && old(entry.value.requested.at)
             });
-            let grants = grants.map(|entry| (format!("{GRANTS}{}", entry.value.id), entry.revision));
-            let exceptions = exceptions.map(|entry| (super::exceptions::key(&entry.value.id), entry.revision));
-            grants.chain(exceptions).take(SWEPT).collect()
+            let grants = grants.map(|entry| (format!("{GRANTS}{}", entry.value.id), Some(entry.revision)));
+            let exceptions = exceptions.map(|entry| (super::exceptions::key(&entry.value.id), Some(entry.revision)));
+            let uses = held.uses.iter().filter(|(grant, _)| held.is_gone(grant));
+            let uses = uses.flat_map(|(grant, of)| of.keys().map(move |from| (format!("{USES}{grant}/{from}"), None)));
+            grants.chain(exceptions).chain(uses).take(SWEPT).collect()
         };
         for (key, revision) in gone {
-            let transaction = Transaction {
-                conditions: vec![Condition::At { key: key.clone(), revision }],
-                writes: vec![Write::Delete { key }],
-            };
+            let as_seen = revision.map(|revision| Condition::At { key: key.clone(), revision });
+            let transaction =
+                Transaction { conditions: as_seen.into_iter().collect(), writes: vec![Write::Delete { key }] };
             // Another gateway may have done it; and if not, the next look does.
             if self.commit(transaction).await.is_err() {
                 return;
             }
+        }
+    }
+
+    /// Remove from this gateway's own disk what has been over for as long.
+    async fn sweep_local(&self, now: Timestamp) {
+        let old = |at: Timestamp| now.duration_since(at) > KEPT_FOR;
+        let gone: Vec<String> = {
+            let held = self.held();
+            let grants = held.grants.values().map(|entry| &entry.value).filter(|grant| {
+                let over = !matches!(grant.status(now), Status::Active | Status::Pending);
+                grant.scope == Scope::Local && over && !grant.wants_review(now) && old(grant.requested.at)
+            });
+            grants.map(|grant| grant.id.clone()).take(SWEPT).collect()
+        };
+        for id in gone {
+            let uses = self.local.forget(&format!("{USES}{id}/{}", self.replica.id)).await;
+            if uses.is_err() || self.local.forget(&format!("{GRANTS}{id}")).await.is_err() {
+                return;
+            }
+            let mut held = self.held();
+            held.grants.remove(&id);
+            held.uses.remove(&id);
         }
     }
 

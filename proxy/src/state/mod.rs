@@ -43,6 +43,7 @@ mod webhooks;
 pub use webhooks::{Webhook, Webhooks};
 
 use std::collections::BTreeSet;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -75,6 +76,9 @@ impl Stale {
         Stale { since: Instant::now(), why: "the store was not heard of since the start".to_owned(), told: false }
     }
 }
+
+/// The time that was seen last is on the disk within this time.
+const SEEN_WITHIN: SignedDuration = SignedDuration::from_mins(1);
 
 /// How long a start waits for the store before it goes on with what was known of it.
 const FIRST_WORD: Duration = Duration::from_secs(3);
@@ -201,6 +205,10 @@ pub struct State {
     in_force: Mutex<BTreeSet<String>>,
     /// When the mode was set whose own return was told last.
     mode_told: Mutex<Option<Timestamp>>,
+    /// When this gateway ran last before this start, or when it started for the first time.
+    ran_until: Timestamp,
+    /// Whether a change could not be written to the local copy.
+    copy_lacks: AtomicBool,
     /// Grants of this gateway alone are changed one at a time.
     local_turn: tokio::sync::Mutex<()>,
     /// What is in force is laid over the policy by one at a time, so that an older image never lies over a later one.
@@ -217,7 +225,9 @@ impl State {
     pub async fn open(parts: Parts) -> Result<Arc<State>, Unavailable> {
         let Parts { store, local, policy, evidence, clock, metrics, gateway, ceilings, webhooks } = parts;
         let now = clock.now();
-        let behind = local.highest_seen().is_some_and(|highest| clock.wall() < highest);
+        let highest = local.highest_seen();
+        let behind = highest.is_some_and(|highest| clock.wall() < highest);
+        let ran_until = highest.map_or(now, |highest| highest.checked_sub(SEEN_WITHIN).unwrap_or(highest));
         let trust = if behind { Trust::Behind } else { Trust::Good };
         if behind {
             eprintln!(
@@ -257,6 +267,8 @@ impl State {
             stale: Mutex::new(is_shared_store.then(Stale::yet)),
             in_force: Mutex::new(BTreeSet::new()),
             mode_told: Mutex::new(None),
+            ran_until,
+            copy_lacks: AtomicBool::new(false),
             local_turn: tokio::sync::Mutex::new(()),
             laying: Mutex::new(()),
             wake: Notify::new(),
@@ -340,3 +352,6 @@ impl State {
         rate.take(&whose, self.ceilings.requests_per_minute).map_err(Refused::TooMany)
     }
 }
+
+#[cfg(test)]
+mod tests;

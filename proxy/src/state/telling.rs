@@ -166,16 +166,19 @@ impl State {
         self.announce_exception(&one, "ended", None);
     }
 
-    /// What ended while this gateway did not run.
+    /// What ended while this gateway did not run. What had ended before it ran last, or ever, was not in force here.
     pub(super) async fn tell_what_ended_before(&self) {
         let now = self.now();
         let ended: Vec<String> = {
             let held = self.held();
-            let grants = held.grants.values().map(|entry| &entry.value);
-            let grants = grants.filter(|one| one.begins.is_some() && held.grant_status(one, now) != Status::Active);
-            let exceptions = held.exceptions.values().map(|entry| &entry.value);
-            let exceptions = exceptions.filter(|one| {
-                one.begins.is_some() && held.exception_status(one, now) != super::exception::Status::Active
+            let grants = held.grants.values().map(|entry| &entry.value).filter(|one| {
+                let end = one.revoked.as_ref().map(|done| done.at).or(one.ends);
+                one.begins.is_some() && held.grant_status(one, now) != Status::Active && self.ran_before(end)
+            });
+            let exceptions = held.exceptions.values().map(|entry| &entry.value).filter(|one| {
+                let end = one.closed.as_ref().map(|done| done.at).or(one.ends);
+                let over = held.exception_status(one, now) != super::exception::Status::Active;
+                one.begins.is_some() && over && self.ran_before(end)
             });
             grants.map(Grant::path).chain(exceptions.map(|one| one.path())).collect()
         };
@@ -184,8 +187,28 @@ impl State {
         }
     }
 
+    /// Whether this gateway ran before this end, so that it may have been in force here.
+    fn ran_before(&self, end: Option<jiff::Timestamp>) -> bool {
+        end.is_some_and(|end| self.ran_until <= end)
+    }
+
     /// A mode that returned by itself.
-    pub(super) fn tell_mode(&self) {
+    pub(super) async fn tell_mode(&self) {
+        let Some(entry) = self.mode_that_is_over() else { return };
+        let key = format!("{TOLD}mode/{}", entry.set.at);
+        match self.local.note_once(&key, b"ended").await {
+            Ok(true) => {}
+            Ok(false) => return,
+            Err(error) => eprintln!("state: that the mode returned could not be noted, it may be told twice: {error}"),
+        }
+        if self.evidence.acted(self.mode_act(&entry, &entry.mode, None)).is_err() {
+            eprintln!("state: the return from the mode {} could not be recorded", entry.mode);
+        }
+        self.announce_mode(&entry, &entry.mode, None);
+    }
+
+    /// The mode whose time is over, if this process did not look at it yet.
+    fn mode_that_is_over(&self) -> Option<ModeEntry> {
         let now = self.now();
         let over = {
             let held = self.held();
@@ -195,19 +218,9 @@ impl State {
                 .map(|heard| heard.entry.clone())
         };
         let mut told = self.mode_told.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(entry) = over else {
-            *told = None;
-            return;
-        };
-        if told.as_ref() == Some(&entry.set.at) {
-            return;
-        }
-        *told = Some(entry.set.at);
-        drop(told);
-        if self.evidence.acted(self.mode_act(&entry, &entry.mode, None)).is_err() {
-            eprintln!("state: the return from the mode {} could not be recorded", entry.mode);
-        }
-        self.announce_mode(&entry, &entry.mode, None);
+        let last = std::mem::replace(&mut *told, over.as_ref().map(|entry| entry.set.at));
+        // One that was over before this gateway ever ran was not its mode.
+        over.filter(|entry| last != Some(entry.set.at) && self.ran_before(entry.ends()))
     }
 
     pub(super) async fn tell_reminder(&self, one: &Exception) {
