@@ -32,14 +32,23 @@ impl State {
             match self.spend_in_store(&key, step).await {
                 Ok(Some(spent)) => return spent,
                 Ok(None) => {}
-                Err(_) if self.is_shared() => {
-                    let noted = self.local.note(&key, step.to_string().as_bytes()).await;
-                    return noted.map_or_else(|error| Spent::Unkept(error.to_string()), |()| Spent::Now);
-                }
+                Err(_) if self.is_shared() => return self.spend_here(&key, step).await,
                 Err(error) => return Spent::Unkept(error.to_string()),
             }
         }
         Spent::Unkept("others write the same: try the next code".to_owned())
+    }
+
+    /// On this gateway alone; of two at once, one.
+    async fn spend_here(&self, key: &str, step: u64) -> Spent {
+        let _turn = self.local_turn.lock().await;
+        match self.last_local_code(key).await {
+            Ok(Some(last)) if step <= last => return Spent::Before,
+            Ok(_) => {}
+            Err(why) => return Spent::Unkept(why),
+        }
+        let noted = self.local.note(key, step.to_string().as_bytes()).await;
+        noted.map_or_else(|error| Spent::Unkept(error.to_string()), |()| Spent::Now)
     }
 
     async fn last_local_code(&self, key: &str) -> Result<Option<u64>, String> {

@@ -15,6 +15,7 @@ use super::store::etcd::Etcd;
 use super::store::local::tests::Scratch;
 use super::store::{Bounds, Write};
 use super::*;
+use crate::admin::totp::Spent;
 use crate::evidence::tests::settings;
 use crate::policy_store::Source;
 
@@ -230,4 +231,14 @@ async fn what_was_done_under_a_grant_goes_with_it() {
     assert!(state.held().grants.is_empty() && state.held().uses.is_empty());
     let kept = state.store.view().await.unwrap().kept;
     assert!(!kept.iter().any(|kept| kept.key.starts_with("uses/")), "{kept:?}");
+}
+
+#[tokio::test]
+async fn a_code_is_used_once_where_the_store_is_away_too() {
+    let world = World::new();
+    let state = world.cut_off().await;
+    let (first, second) = tokio::join!(state.spend_code("alice", 7), state.spend_code("Alice", 7));
+    let both = [first, second];
+    assert_eq!(both.iter().filter(|spent| **spent == Spent::Now).count(), 1, "{both:?}");
+    assert_eq!(state.spend_code("alice", 6).await, Spent::Before);
 }
