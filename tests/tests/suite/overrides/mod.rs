@@ -2,6 +2,8 @@
 
 mod approvals;
 
+mod attacks;
+
 mod endings;
 
 mod exceptions;
