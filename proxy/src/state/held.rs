@@ -52,6 +52,8 @@ pub struct Held {
     pub uses: BTreeMap<String, BTreeMap<String, Uses>>,
     /// Ends as this gateway reckons them, by path.
     ends: BTreeMap<String, Timestamp>,
+    /// Of them, those earlier than what was written, until they are on this gateway's disk.
+    earlier: Vec<(String, Timestamp)>,
     /// What could not be read, by key: never in force, and told.
     pub unreadable: BTreeMap<String, String>,
     trust: Trust,
@@ -86,6 +88,7 @@ impl Held {
             local_mode: None,
             uses: BTreeMap::new(),
             ends: BTreeMap::new(),
+            earlier: Vec::new(),
             unreadable: BTreeMap::new(),
             trust,
             longest,
@@ -247,7 +250,22 @@ impl Held {
         let length = SignedDuration::from_secs(seconds).min(longest);
         let whole = |from: Timestamp| from.saturating_add(length).unwrap_or(from);
         let end = if over { Timestamp::MIN } else { ends.min(whole(begins)).min(whole(now)) };
-        self.ends.entry(path.to_owned()).or_insert(end);
+        if !self.ends.contains_key(path) {
+            self.ends.insert(path.to_owned(), end);
+            if end < ends {
+                self.earlier.push((path.to_owned(), end));
+            }
+        }
+    }
+
+    /// An end that this gateway reckoned before it was started.
+    pub fn remember_end(&mut self, path: &str, end: Timestamp) {
+        self.ends.insert(path.to_owned(), end);
+    }
+
+    /// Ends that are to be remembered over a restart: reckoned anew, they would be later ones.
+    pub fn take_earlier(&mut self) -> Vec<(String, Timestamp)> {
+        std::mem::take(&mut self.earlier)
     }
 
     /// When what is called so ends. What was never heard of has ended.
@@ -321,6 +339,19 @@ impl Held {
     /// Whether nothing is kept of this grant, readable or not.
     pub fn is_gone(&self, grant: &str) -> bool {
         !self.grants.contains_key(grant) && !self.unreadable.contains_key(&format!("{GRANTS}{grant}"))
+    }
+
+    /// Whether nothing of this path is kept any more. While it is not known what is kept, nothing is forgotten.
+    pub fn is_forgotten(&self, path: &str) -> bool {
+        let kept = match path.split_once('/') {
+            Some(("grant", id)) => !self.is_gone(id),
+            Some(("exception", id)) => {
+                self.exceptions.contains_key(id) || self.unreadable.contains_key(&format!("{EXCEPTIONS}{id}"))
+            }
+            Some(("mode", at)) => self.heard_mode().is_some_and(|heard| heard.entry.set.at.to_string() == at),
+            Some(_) | None => false,
+        };
+        self.settled && !kept
     }
 
     /// Forget ends of what is gone.

@@ -12,6 +12,7 @@ use super::grant::{Grant, Scope, Status};
 use super::held::{GRANTS, Held, MODE, USES};
 use super::mode::{Heard, ModeEntry};
 use super::store::{Change, Committed, Condition, Local, Transaction, Unavailable, Write};
+use super::telling::TOLD;
 use super::{Stale, State, exception::Exception, sound};
 
 /// How often the clock is looked at even if nothing ends: a wall clock that is moved forward ends things at once.
@@ -35,6 +36,20 @@ enum Copied {
 
 /// Entries that one look removes.
 const SWEPT: usize = 32;
+
+/// Ends that this gateway reckoned to be earlier than what is written, so that a restart makes none of them later.
+const ENDS: &str = "ends/";
+
+/// What was reckoned before this start.
+pub(super) async fn take_ends(local: &Local, held: &mut Held) -> Result<(), Unavailable> {
+    for (key, bytes) in local.notes(ENDS).await? {
+        let end = std::str::from_utf8(&bytes).ok().and_then(|text| text.parse().ok());
+        let end = end.and_then(|end| Timestamp::from_microsecond(end).ok());
+        // One that cannot be read has passed.
+        held.remember_end(key.strip_prefix(ENDS).unwrap_or(&key), end.unwrap_or(Timestamp::MIN));
+    }
+    Ok(())
+}
 
 /// Grants and the mode of this gateway alone.
 pub(super) async fn take_local(local: &Local, held: &mut Held, now: Timestamp) -> Result<(), Unavailable> {
@@ -70,6 +85,7 @@ impl State {
     /// Hear the store, and look after what only time brings about, until the process ends.
     pub async fn keep(self: Arc<Self>) {
         self.tell_what_ended_before().await;
+        self.forget_gone().await;
         // Apart: a store that does not answer must not keep anything from ending.
         tokio::join!(self.listen(), self.look_after());
     }
@@ -194,6 +210,7 @@ impl State {
     pub(super) async fn settle(&self) {
         let now = self.now();
         self.lay(now);
+        self.keep_ends().await;
         let ended = {
             let held = self.held();
             let grants = held.grants.values().map(|entry| &entry.value);
@@ -216,6 +233,28 @@ impl State {
             self.tell_end(&path).await;
         }
         self.tell_mode().await;
+    }
+
+    /// Forget what was noted of what is kept no longer: notes would only pile up.
+    pub(super) async fn forget_gone(&self) {
+        for prefix in [ENDS, TOLD] {
+            for (key, _) in self.local.notes(prefix).await.unwrap_or_default() {
+                let gone = self.held().is_forgotten(key.strip_prefix(prefix).unwrap_or(&key));
+                if gone && self.local.forget(&key).await.is_err() {
+                    return;
+                }
+            }
+        }
+    }
+
+    async fn keep_ends(&self) {
+        let earlier = self.held().take_earlier();
+        for (path, end) in earlier {
+            let noted = self.local.note(&format!("{ENDS}{path}"), end.as_microsecond().to_string().as_bytes()).await;
+            if let Err(error) = noted {
+                eprintln!("state: the end of {path} could not be noted: {error}");
+            }
+        }
     }
 
     /// What only time brings about.

@@ -236,6 +236,7 @@ impl State {
         }
         let longest = Longest { grant: ceilings.grant, exception: ceilings.exception };
         let mut held = Held::new(trust, longest);
+        keeper::take_ends(&local, &mut held).await?;
         match begins_with(&store, &local).await? {
             Known::All(view) => held.replace(&view, now),
             Known::Copy(view) => {

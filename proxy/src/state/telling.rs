@@ -15,7 +15,7 @@ use crate::evidence::words::ActKind;
 use crate::evidence::{Act, Details, RoomOf, Unavailable};
 
 /// Noted on this gateway when the end of something was recorded.
-const TOLD: &str = "told/";
+pub(super) const TOLD: &str = "told/";
 
 impl State {
     fn act(&self, kind: ActKind, action: &'static str, subject: &str, sentence: String) -> Act {

@@ -242,3 +242,26 @@ async fn a_code_is_used_once_where_the_store_is_away_too() {
     assert_eq!(both.iter().filter(|spent| **spent == Spent::Now).count(), 1, "{both:?}");
     assert_eq!(state.spend_code("alice", 6).await, Spent::Before);
 }
+
+#[tokio::test]
+async fn an_end_that_this_gateway_reckoned_outlives_it() {
+    let world = World::new();
+    let state = world.alone().await;
+    let id = id(&state.request_grant(&who("alice"), Code::None, asked("an incident")).await.unwrap());
+    let asked = state.held().grants.get(&id).cloned().unwrap().value;
+    // Approved by a gateway whose clock is five minutes ahead.
+    let approved = Some(Done { at: at(300), by: who("bob"), reason: None });
+    put(&state, &Grant { approved, begins: Some(at(300)), ends: Some(at(900)), ..asked }).await;
+    state.settle().await;
+    let end = |state: &State| state.policy.current().overrides.end(&format!("grant/{id}"));
+    assert_eq!(end(&state), Some(at(600)));
+    drop(state);
+    world.set(400);
+    let state = world.alone().await;
+    assert_eq!(end(&state), Some(at(600)));
+    // What is gone is forgotten, and nothing else.
+    state.local.note("told/grant/gone", b"ended").await.unwrap();
+    state.forget_gone().await;
+    assert_eq!(state.local.noted("told/grant/gone").await.unwrap(), None);
+    assert!(state.local.noted(&format!("ends/grant/{id}")).await.unwrap().is_some());
+}
