@@ -161,9 +161,9 @@ impl Scope {
             return outside(network);
         }
         if let Reach::Only(granted) = &self.data_classes {
-            let unknown = |class: &&Box<str>| !granted.iter().any(|known| *known.value == ***class);
-            if let Some(class) = rule.at_most.iter().flatten().find(unknown) {
-                return outside(class);
+            let unknown = |class: &&str| !granted.iter().any(|known| known.value == **class);
+            if let Some(class) = rule.at_most.iter().flatten().map(|class| &**class).find(unknown) {
+                return outside(&class);
             }
         }
         Ok(())

@@ -26,6 +26,9 @@ pub const MODE: &str = "mode";
 pub const USES: &str = "uses/";
 pub const CLAIMS: &str = "claims/";
 
+/// What of this gateway alone could not be read is told with this behind its key.
+pub const HERE: &str = " of this gateway alone";
+
 /// An entry with the revision by which it is changed.
 #[derive(Clone, Debug)]
 pub struct Entry<T> {
@@ -103,7 +106,7 @@ impl Held {
         self.exceptions.clear();
         let grants = &self.grants;
         self.uses.retain(|grant, _| grants.contains_key(grant));
-        self.unreadable.clear();
+        self.unreadable.retain(|key, _| key.ends_with(HERE));
         let before = self.mode.take();
         view.kept.iter().for_each(|kept| self.put(kept, Told::InWhole, now));
         for (key, kept) in self.order.whole(view.revision) {

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use super::exception;
 use super::grant::{Grant, Scope, Status};
-use super::held::{GRANTS, Held, MODE, USES};
+use super::held::{GRANTS, HERE, Held, MODE, USES};
 use super::mode::{Heard, ModeEntry};
 use super::store::{Change, Committed, Condition, Local, Transaction, Unavailable, Write};
 use super::telling::TOLD;
@@ -58,18 +58,18 @@ pub(super) async fn take_local(local: &Local, held: &mut Held, now: Timestamp) -
         match (key.strip_prefix(GRANTS), read) {
             (Some(id), Ok(grant)) => match sound::grant(&grant, id, Scope::Local) {
                 Ok(()) => held.put_grant(id, grant, 0, now),
-                Err(why) => drop(held.unreadable.insert(format!("{key} of this gateway alone"), why)),
+                Err(why) => drop(held.unreadable.insert(format!("{key}{HERE}"), why)),
             },
             (_, read) => {
                 let why = read.err().map_or_else(|| "it has no id".to_owned(), |error| error.to_string());
-                held.unreadable.insert(format!("{key} of this gateway alone"), why);
+                held.unreadable.insert(format!("{key}{HERE}"), why);
             }
         }
     }
     // What was done under them.
     for (key, bytes) in local.notes(USES).await? {
         if let Err(why) = held.take_uses(&key, &bytes) {
-            held.unreadable.insert(format!("{key} of this gateway alone"), why);
+            held.unreadable.insert(format!("{key}{HERE}"), why);
         }
     }
     if let Some(bytes) = local.noted(MODE).await? {

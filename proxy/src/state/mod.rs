@@ -236,7 +236,9 @@ impl State {
         }
         let longest = Longest { grant: ceilings.grant, exception: ceilings.exception };
         let mut held = Held::new(trust, longest);
+        // Before anything settles what began before this start.
         keeper::take_ends(&local, &mut held).await?;
+        keeper::take_local(&local, &mut held, now).await?;
         match begins_with(&store, &local).await? {
             Known::All(view) => held.replace(&view, now),
             Known::Copy(view) => {
@@ -248,7 +250,6 @@ impl State {
                 held.assume_nothing(now);
             }
         }
-        keeper::take_local(&local, &mut held, now).await?;
         local.see(now).await?;
         let id = replica(&local).await?;
         let is_shared_store = is_shared(&store);

@@ -265,3 +265,22 @@ async fn an_end_that_this_gateway_reckoned_outlives_it() {
     assert_eq!(state.local.noted("told/grant/gone").await.unwrap(), None);
     assert!(state.local.noted(&format!("ends/grant/{id}")).await.unwrap().is_some());
 }
+
+#[tokio::test]
+async fn a_local_grant_is_over_where_the_clock_is_found_behind() {
+    let world = World::new();
+    let state = world.cut_off().await;
+    let id = id(&state.request_grant(&who("alice"), Code::None, asked("an incident")).await.unwrap());
+    state.approve_grant(&who("bob"), &id).await.unwrap();
+    assert_eq!(active(&state), 1);
+    state.local.note("grants/broken", b"{").await.unwrap();
+    drop(state);
+    let state = world.cut_off().await;
+    assert_eq!(active(&state), 1, "a restart alone ends nothing");
+    state.held().replace(&View { kept: Vec::new(), revision: 9 }, at(0));
+    assert!(state.worries().iter().any(|worry| worry.contains("grants/broken")), "{:?}", state.worries());
+    drop(state);
+    world.set(-60);
+    let state = world.cut_off().await;
+    assert_eq!(active(&state), 0);
+}
