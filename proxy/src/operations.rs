@@ -55,10 +55,12 @@ pub fn state(shared: &Arc<Shared>, phase: watch::Receiver<Phase>, admin: &Admin,
 
 /// Grants, exceptions, the mode and open tunnels.
 fn overriding(shared: &Arc<Shared>) -> Overriding {
-    let of_rehearsal = Arc::clone(shared);
+    let (of_rehearsal, turn) = (Arc::clone(shared), rehearsal::Turn::new());
     Overriding {
         state: Arc::clone(&shared.state),
-        rehearse: Box::new(move |over| Box::pin(rehearsal::of_overrides(Arc::clone(&of_rehearsal), over))),
+        rehearse: Box::new(move |over| {
+            Box::pin(rehearsal::of_overrides(Arc::clone(&of_rehearsal), turn.clone(), over))
+        }),
     }
 }
 
