@@ -82,9 +82,12 @@ impl State {
             "approved" | "denied" => details.int("waited_s", u64::try_from(waited).unwrap_or(0)),
             _ => details,
         };
-        // A workload asks as often as it likes, under as many identities as it has.
-        let room = if by.is_some_and(Who::is_workload) { RoomOf::Anybody } else { RoomOf::Operators };
-        Act { by: by.map(Who::by), details, room, ..self.act(ActKind::Exception, action, &one.id, sentence) }
+        Act {
+            by: by.map(Who::by),
+            details,
+            room: room_of(by),
+            ..self.act(ActKind::Exception, action, &one.id, sentence)
+        }
     }
 
     pub(super) async fn record_mode(
@@ -231,11 +234,13 @@ impl State {
     }
 
     fn announce(&self, event: String, by: Option<&Who>, subject: Value) {
+        let room = room_of(by);
         let by = by.map(|who| json!({"name": who.name, "person": who.person}));
         let time = self.clock.wall().to_string();
-        self.webhooks.tell(&json!({
+        let told = json!({
             "event": event, "time": time, "gateway": self.replica.gateway, "by": by, "subject": subject,
-        }));
+        });
+        self.webhooks.tell(&told, room);
     }
 
     pub(super) fn announce_grant(&self, grant: &Grant, action: &str, by: Option<&Who>) {
@@ -261,4 +266,9 @@ impl State {
         });
         self.announce("gatepass.mode.changed".to_owned(), by, subject);
     }
+}
+
+/// A workload asks as often as it likes, under as many identities as it has.
+fn room_of(by: Option<&Who>) -> RoomOf {
+    if by.is_some_and(Who::is_workload) { RoomOf::Anybody } else { RoomOf::Operators }
 }
