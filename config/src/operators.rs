@@ -2,7 +2,7 @@
 //!
 //! They stand under `admin.operators`, or in a file of their own that is read again at each reload.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::path::Path;
 
@@ -143,6 +143,8 @@ pub(crate) fn convert(node: &Node, means: Means, reading: &mut Reading<'_>) -> O
 /// What may stand in one entry only: otherwise nobody could tell who showed it.
 #[derive(Default)]
 struct Seen {
+    /// Who is meant by what somebody is called, as an operator or as a person, in lower case.
+    people: HashMap<String, String>,
     names: HashSet<String>,
     tokens: HashSet<Hash>,
     certificates: HashSet<Certificate>,
@@ -155,6 +157,14 @@ impl Seen {
         let mut messages = Vec::new();
         if !self.names.insert(name.clone()) {
             messages.push(format!("two operators are called `{name}`"));
+        }
+        // The policy names approvers by either: `bob` must not be one person by name and another as a person.
+        for called in [name.to_ascii_lowercase(), operator.person.clone()] {
+            let known = self.people.entry(called.clone()).or_insert_with(|| operator.person.clone());
+            if *known != operator.person {
+                let other = known.clone();
+                messages.push(format!("`{called}` would be both `{other}` and `{}`: call them apart", operator.person));
+            }
         }
         if operator.sha256.is_some_and(|hash| !self.tokens.insert(hash)) {
             messages.push(format!("`{name}` has the hash of another operator: nobody could tell them apart"));

@@ -11,7 +11,7 @@ use crate::admin::totp::{Spent, Totp};
 use crate::admin::{Call, Kept, Names, Outcome, Overriding, PolicyView, Ready, State, Unkept, Wrong};
 use crate::evidence::text::Text;
 use crate::evidence::words::ActKind;
-use crate::evidence::{Act, By, Details};
+use crate::evidence::{Act, By, Details, RoomOf};
 use crate::metrics::EXPIRING_WITHIN;
 use crate::policy_store::State as PolicyState;
 use crate::rehearsal;
@@ -55,10 +55,12 @@ pub fn state(shared: &Arc<Shared>, phase: watch::Receiver<Phase>, admin: &Admin,
 
 /// Grants, exceptions, the mode and open tunnels.
 fn overriding(shared: &Arc<Shared>) -> Overriding {
-    let of_rehearsal = Arc::clone(shared);
+    let (of_rehearsal, turn) = (Arc::clone(shared), rehearsal::Turn::new());
     Overriding {
         state: Arc::clone(&shared.state),
-        rehearse: Box::new(move |over| Box::pin(rehearsal::of_overrides(Arc::clone(&of_rehearsal), over))),
+        rehearse: Box::new(move |over| {
+            Box::pin(rehearsal::of_overrides(Arc::clone(&of_rehearsal), turn.clone(), over))
+        }),
     }
 }
 
@@ -101,6 +103,7 @@ fn record(shared: &Shared, call: &Call<'_>) -> Result<(), Unkept> {
         }),
         drill: false,
         details,
+        room: if call.operator.is_some() { RoomOf::Operators } else { RoomOf::Anybody },
     };
     shared.evidence.acted(act).map_err(|unavailable| Unkept(unavailable.to_string()))
 }

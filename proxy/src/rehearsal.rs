@@ -13,6 +13,7 @@ use gatepass_policy::host::{Authority, Host};
 use gatepass_policy::identity::Identity;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 
 use crate::admin::Problem;
 use crate::evidence::questions::row::Kind;
@@ -28,8 +29,8 @@ const BACK: SignedDuration = SignedDuration::from_hours(24);
 const TOLD_MAX: usize = 200;
 
 /// What would lie over the policy, in place of what does.
-pub async fn of_overrides(shared: Arc<Shared>, over: Over) -> Result<Value, Problem> {
-    blocking(move || {
+pub async fn of_overrides(shared: Arc<Shared>, turn: Turn, over: Over) -> Result<Value, Problem> {
+    blocking(turn, move || {
         let candidate = {
             let current = shared.policy.current();
             current.candidate(Arc::clone(&current.set), &over)
@@ -42,10 +43,33 @@ pub async fn of_overrides(shared: Arc<Shared>, over: Over) -> Result<Value, Prob
     .await
 }
 
-/// Away from the event loop.
-async fn blocking(work: impl FnOnce() -> Result<Value, Problem> + Send + 'static) -> Result<Value, Problem> {
+/// One rehearsal at a time: each reads the records of a day.
+#[derive(Clone, Debug)]
+pub struct Turn(Arc<Semaphore>);
+
+impl Turn {
+    /// Nobody's yet.
+    pub fn new() -> Turn {
+        Turn(Arc::new(Semaphore::new(1)))
+    }
+}
+
+/// Away from the event loop. Whoever does not wait for the answer has not ended the work.
+async fn blocking(
+    turn: Turn,
+    work: impl FnOnce() -> Result<Value, Problem> + Send + 'static,
+) -> Result<Value, Problem> {
+    let Ok(mine) = turn.0.try_acquire_owned() else {
+        let detail = "another rehearsal is under way: ask again when it has ended";
+        return Err(Problem::new(http::StatusCode::SERVICE_UNAVAILABLE, detail));
+    };
     let fault = || Problem::new(http::StatusCode::INTERNAL_SERVER_ERROR, "this ended in a fault of the gateway");
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| Err(fault()))
+    let worked = tokio::task::spawn_blocking(move || {
+        let done = work();
+        drop(mine);
+        done
+    });
+    worked.await.unwrap_or_else(|_| Err(fault()))
 }
 
 /// Who went where, and was allowed to.
@@ -166,4 +190,30 @@ fn facts_of(json: &Value, candidate: &Snapshot, shared: &Shared, now: Timestamp)
         }),
         tls,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_rehearsal_that_is_not_waited_for_keeps_others_from_beginning_until_it_ends() {
+        let turn = Turn::new();
+        let (end, ended) = std::sync::mpsc::channel::<()>();
+        let first = tokio::spawn(blocking(turn.clone(), move || {
+            let _ = ended.recv();
+            Ok(Value::Null)
+        }));
+        while turn.0.available_permits() > 0 {
+            tokio::task::yield_now().await;
+        }
+        first.abort();
+        let refused = blocking(turn.clone(), || Ok(Value::Null)).await.unwrap_err();
+        assert_eq!(refused.status, http::StatusCode::SERVICE_UNAVAILABLE);
+        end.send(()).unwrap();
+        while turn.0.available_permits() == 0 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(blocking(turn, || Ok(Value::Null)).await.unwrap(), Value::Null);
+    }
 }

@@ -115,3 +115,19 @@ fn a_file_that_is_not_there_is_nobody_s_leave() {
     let text = format!("- {{name: a, sha256: \"{A}\", {END}, totp: {{file: gone.totp}}}}");
     assert!(read(&scratch.file("operators.yaml", &text), now, ALL).is_err());
 }
+
+#[test]
+fn an_operator_is_not_called_as_another_person_is() {
+    let both = |first: &str, second: &str| {
+        format!("- {{{first}, {END}, sha256: \"{A}\"}}\n- {{{second}, {END}, sha256: \"{B}\"}}\n")
+    };
+    for (first, second) in [
+        ("name: bob-cert, person: bob", "name: bob, person: mallory"),
+        ("name: bob, person: mallory", "name: bob-cert, person: Bob"),
+        ("name: bob", "name: Bob, person: mallory"),
+    ] {
+        assert_eq!(told(&both(first, second), NONE).len(), 1, "{first}; {second}");
+    }
+    assert!(read_this(&both("name: bob, person: bob@x", "name: bob-old, person: bob@x"), NONE).is_ok());
+    assert!(read_this(&both("name: bob", "name: bob-old, person: bob"), NONE).is_ok());
+}

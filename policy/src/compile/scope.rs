@@ -143,9 +143,13 @@ impl Scope {
     pub(crate) fn takes(&self, rule: &Rule) -> Result<(), String> {
         let outside = |what: &dyn std::fmt::Display| Err(format!("`{what}` is outside the fragment's scope"));
         if let (Reach::Only(granted), Who::Among(selectors)) = (&self.identities, &rule.who) {
-            let ids = selectors.iter().flat_map(|selector| &selector.id);
-            if let Some(id) = ids.into_iter().find(|id| !granted.iter().any(|pattern| pattern.contains(id))) {
-                return outside(id);
+            for selector in selectors {
+                // Everything in an entry must hold, so one pattern inside is enough; labels alone may be anybody's.
+                let mut patterns = [&selector.id, &selector.spiffe_id].into_iter().flatten().peekable();
+                let Some(first) = patterns.peek().copied() else { return outside(&"labels alone") };
+                if !patterns.any(|id| granted.iter().any(|pattern| pattern.contains(id))) {
+                    return outside(first);
+                }
             }
         }
         if let Some(host) = rule.hosts.iter().find(|host| !self.grants_host(host)) {

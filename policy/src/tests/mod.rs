@@ -5,6 +5,7 @@ mod checks;
 mod corpus;
 mod decisions;
 mod explanations;
+mod overridden;
 mod overrides;
 mod properties;
 mod subjects;

@@ -312,6 +312,16 @@ fn exceptions_of_the_bundle_hold_like_those_of_the_store() {
         ("permits: narrow", "lifts: guard/x", "exceptions.yaml:6:9 the policy has no guardrail `guard/x`"),
         ("    permits: narrow\n", "", "exceptions.yaml:6:5 this exception does nothing"),
         ("a.narrow.test", "api.test", "exceptions.yaml:6:9 `api.test` is outside the fragment's scope"),
+        (
+            "{id: \"",
+            "{spiffe_id: \"spiffe://t.test/**\"}, {id: \"",
+            "exceptions.yaml:6:9 `spiffe://t.test/**` is outside the fragment's scope",
+        ),
+        (
+            "{id: \"",
+            "{labels: {env: prod}}, {id: \"",
+            "exceptions.yaml:6:9 `labels alone` is outside the fragment's scope",
+        ),
         ("[olga]", "[]", "exceptions.yaml:12:18 the list is empty"),
         ("2030-02-01", "2032-02-01", "exceptions.yaml:13:14 this lives longer than exceptions may: 365d after now"),
         (", ports: [443]", "", "exceptions.yaml:6:9 an exception must name `destinations.ports`"),

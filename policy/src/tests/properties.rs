@@ -11,8 +11,8 @@ use crate::{PolicySet, SourceFile, compile};
 
 /// A rule as a few choices out of small pools, so that rules and connections meet often.
 #[derive(Clone, Copy, Debug)]
-struct Spec {
-    kind: Kind,
+pub(super) struct Spec {
+    pub(super) kind: Kind,
     shadow: bool,
     who: usize,
     hosts: usize,
@@ -22,10 +22,11 @@ struct Spec {
     ends: usize,
     when: usize,
     trust: bool,
+    lifted: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+pub(super) enum Kind {
     Guardrail,
     Deny,
     Allow,
@@ -66,6 +67,8 @@ const WHEN: &[&str] = &[
     "data_classes.exists(c, c == \"internal\")",
     "identity.labels.env == \"prod\"",
 ];
+
+const LIFTED: &[&str] = &["", "exception", "grant", "exception, grant"];
 
 /// Nothing, or one of a pool, where `choice` is beyond the pool.
 fn pick(pool: &[&'static str], choice: usize) -> Option<&'static str> {
@@ -109,6 +112,9 @@ impl Spec {
         if let Some(when) = pick(WHEN, self.when).filter(|_| !apart) {
             text.push_str(&format!("    when: '{when}'\n"));
         }
+        if self.kind == Kind::Guardrail {
+            text.push_str(&format!("    lifted_by: [{}]\n", LIFTED[self.lifted]));
+        }
         if self.shadow {
             text.push_str("    enforcement: shadow\n");
         }
@@ -116,22 +122,32 @@ impl Spec {
     }
 }
 
-fn spec() -> impl Strategy<Value = Spec> {
+pub(super) fn spec() -> impl Strategy<Value = Spec> {
     let kind = prop_oneof![1 => Just(Kind::Guardrail), 1 => Just(Kind::Deny), 4 => Just(Kind::Allow)];
     let restricted = (0..WHO.len() + 2, 0..HOSTS.len() + 2, 0..PORTS.len() + 1, 0..CIDRS.len() * 3);
-    let more = (0..CLASSES.len() * 2, 0..3usize, 0..WHEN.len() * 2, any::<bool>(), prop::bool::weighted(0.15));
-    (kind, restricted, more).prop_map(|(kind, (who, hosts, ports, cidrs), (classes, ends, when, trust, shadow))| Spec {
-        kind,
-        shadow,
-        who,
-        hosts,
-        ports,
-        cidrs,
-        classes,
-        ends: ends / 2,
-        when,
-        trust,
-    })
+    let more = (
+        0..CLASSES.len() * 2,
+        0..3usize,
+        0..WHEN.len() * 2,
+        any::<bool>(),
+        prop::bool::weighted(0.15),
+        0..LIFTED.len(),
+    );
+    (kind, restricted, more).prop_map(
+        |(kind, (who, hosts, ports, cidrs), (classes, ends, when, trust, shadow, lifted))| Spec {
+            kind,
+            shadow,
+            who,
+            hosts,
+            ports,
+            cidrs,
+            classes,
+            ends: ends / 2,
+            when,
+            trust,
+            lifted,
+        },
+    )
 }
 
 fn book(kind: &str, id: &str, rules: &[String]) -> SourceFile {
@@ -139,7 +155,7 @@ fn book(kind: &str, id: &str, rules: &[String]) -> SourceFile {
     file(&format!("{id}.yaml"), &(head + &rules.concat()))
 }
 
-fn bundle(specs: &[(usize, Spec)]) -> Vec<SourceFile> {
+pub(super) fn bundle(specs: &[(usize, Spec)]) -> Vec<SourceFile> {
     let of = |guardrail: bool| -> Vec<String> {
         let matching = specs.iter().filter(|(_, spec)| (spec.kind == Kind::Guardrail) == guardrail);
         matching.map(|(n, spec)| spec.yaml(*n)).collect()
@@ -157,23 +173,23 @@ fn set_of(specs: &[(usize, Spec)]) -> PolicySet {
     super::world::compiled(&bundle(specs)).set
 }
 
-fn numbered(specs: Vec<Spec>) -> Vec<(usize, Spec)> {
+pub(super) fn numbered(specs: Vec<Spec>) -> Vec<(usize, Spec)> {
     specs.into_iter().enumerate().collect()
 }
 
 #[derive(Clone, Debug)]
-struct Asked {
+pub(super) struct Asked {
     who: &'static str,
     host: &'static str,
     port: u16,
     answers: Option<Vec<&'static str>>,
     tls: Option<Option<&'static str>>,
     declared: bool,
-    http: bool,
+    pub(super) http: bool,
     now: &'static str,
 }
 
-fn asked() -> impl Strategy<Value = Asked> {
+pub(super) fn asked() -> impl Strategy<Value = Asked> {
     let who = prop::sample::select(vec![WEB, "spiffe://t.test/ns/other/sa/x", "token:a", "token:b", "anonymous"]);
     let hosts =
         vec!["a.test", "b.a.test", "c.b.a.test", "z.test", "other.test", "8.8.8.8", "10.1.2.3", "169.254.169.254"];
@@ -208,7 +224,7 @@ fn asked() -> impl Strategy<Value = Asked> {
 }
 
 impl Asked {
-    fn facts(&self, set: &PolicySet) -> Facts {
+    pub(super) fn facts(&self, set: &PolicySet) -> Facts {
         let mut facts = asks_as(set, self.who, &format!("{}:{}", self.host, self.port));
         facts.now = at(self.now);
         if self.declared && self.who == WEB {
@@ -253,7 +269,7 @@ fn denies(verdict: &Verdict) -> bool {
     matches!(verdict, Verdict::Deny(decision) if decision.effect == Effect::Deny)
 }
 
-fn config() -> ProptestConfig {
+pub(super) fn config() -> ProptestConfig {
     ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() }
 }
 

@@ -64,6 +64,17 @@ pub struct Act {
     pub drill: bool,
     /// Its terms.
     pub details: Details,
+    /// Whose room its record takes.
+    pub room: RoomOf,
+}
+
+/// Whose room a record takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RoomOf {
+    /// The reserve of what operators do, which is there where all else is full.
+    Operators,
+    /// That of connections: what anybody may cause as often as they like takes nothing of the reserve.
+    Anybody,
 }
 
 /// The record of an [`Act`].
@@ -189,11 +200,12 @@ impl Evidence {
     fn push_act(&self, act: Act, durability: Durability, waiter: Option<Arc<Slot>>) -> Result<(), Unavailable> {
         self.shared.queue.available()?;
         let own = || self.shared.own.clone().try_acquire_owned().map(Room::own).map_err(|_| Unavailable::Full);
-        // Calls come as often as somebody likes; what they may cause has a reserve that they use only where nothing else
+        // Calls come as often as an operator likes; what they may cause has a reserve that they use only where nothing else
         // is left, so that a gateway whose disk is full can still be contained.
-        let room = match act.kind {
-            ActKind::Admin => self.shared.queue.reserve().or_else(|_| own())?,
-            ActKind::Grant | ActKind::Exception | ActKind::Mode => own()?,
+        let room = match (act.room, act.kind) {
+            (RoomOf::Anybody, _) => self.shared.queue.reserve()?,
+            (RoomOf::Operators, ActKind::Admin) => self.shared.queue.reserve().or_else(|_| own())?,
+            (RoomOf::Operators, ActKind::Grant | ActKind::Exception | ActKind::Mode) => own()?,
         };
         let subject = |of: ActKind| act.subject.as_deref().filter(|_| act.kind == of).map(Text::name);
         let record = ActRecord {

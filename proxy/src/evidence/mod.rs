@@ -66,7 +66,7 @@ pub mod questions;
 
 pub mod verify;
 
-pub use act::{Act, By, Detail, Details};
+pub use act::{Act, By, Detail, Details, RoomOf};
 pub use queue::{Durability, Unavailable};
 pub use record::{CloseRecord, DecisionRecord, PolicyRecord};
 pub use reservation::{Admission, Close, Counters, Reservation};

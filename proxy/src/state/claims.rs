@@ -32,14 +32,23 @@ impl State {
             match self.spend_in_store(&key, step).await {
                 Ok(Some(spent)) => return spent,
                 Ok(None) => {}
-                Err(_) if self.is_shared() => {
-                    let noted = self.local.note(&key, step.to_string().as_bytes()).await;
-                    return noted.map_or_else(|error| Spent::Unkept(error.to_string()), |()| Spent::Now);
-                }
+                Err(_) if self.is_shared() => return self.spend_here(&key, step).await,
                 Err(error) => return Spent::Unkept(error.to_string()),
             }
         }
         Spent::Unkept("others write the same: try the next code".to_owned())
+    }
+
+    /// On this gateway alone; of two at once, one.
+    async fn spend_here(&self, key: &str, step: u64) -> Spent {
+        let _turn = self.local_turn.lock().await;
+        match self.last_local_code(key).await {
+            Ok(Some(last)) if step <= last => return Spent::Before,
+            Ok(_) => {}
+            Err(why) => return Spent::Unkept(why),
+        }
+        let noted = self.local.note(key, step.to_string().as_bytes()).await;
+        noted.map_or_else(|error| Spent::Unkept(error.to_string()), |()| Spent::Now)
     }
 
     async fn last_local_code(&self, key: &str) -> Result<Option<u64>, String> {
@@ -81,11 +90,12 @@ impl Rate {
     /// Take one of `per_minute`, or say how long until there is one.
     pub fn take(&mut self, person: &str, per_minute: u32) -> Result<(), Duration> {
         let (now, most) = (Instant::now(), f64::from(per_minute.max(1)));
-        if self.persons.len() >= PERSONS_MAX && !self.persons.contains_key(person) {
+        let person = person.to_ascii_lowercase();
+        if self.persons.len() >= PERSONS_MAX && !self.persons.contains_key(&person) {
             let oldest = self.persons.iter().min_by_key(|(_, (_, at))| *at).map(|(person, _)| person.clone());
             oldest.map(|oldest| self.persons.remove(&oldest));
         }
-        let (left, at) = self.persons.entry(person.to_ascii_lowercase()).or_insert((most, now));
+        let (left, at) = self.persons.entry(person).or_insert((most, now));
         *left = (*left + now.duration_since(*at).as_secs_f64() * most / 60.0).min(most);
         *at = now;
         if *left < 1.0 {

@@ -20,6 +20,9 @@ pub struct Done {
     pub reason: Option<String>,
 }
 
+/// [`Who::method`] of a workload.
+pub const WORKLOAD: &str = "workload";
+
 /// Somebody: an operator, or a workload that asks for itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -38,13 +41,18 @@ impl Who {
         self.person.eq_ignore_ascii_case(&other.person) || self.name.eq_ignore_ascii_case(&other.name)
     }
 
+    /// Whether it is a workload that asks for itself.
+    pub fn is_workload(&self) -> bool {
+        self.method == WORKLOAD
+    }
+
     /// As records tell it.
     pub fn by(&self) -> By {
         let by = match self.method.as_str() {
             "certificate" => "certificate",
             "token" => "token",
             "oidc" => "oidc",
-            _ => "workload",
+            _ => WORKLOAD,
         };
         By { name: Text::name(&self.name), person: Text::name(&self.person), by }
     }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::draft::{check_length, check_text};
-use super::entry::{Destinations, Done, Terms, Who, show_length};
+use super::entry::{Destinations, Done, Terms, WORKLOAD, Who, show_length};
 use super::exception::{Effect, Exception, Status};
 use super::grants::APPROVING;
 use super::held::{EXCEPTIONS, Entry};
@@ -17,7 +17,7 @@ use super::{Refused, State};
 /// Requests that wait at once, of one requester: a list that nobody can read is no list.
 const PENDING_EACH: usize = 20;
 
-/// Requests that wait at once, of all.
+/// Requests that wait at once, of all workloads: they keep no operator from asking.
 const PENDING_MAX: usize = 1_000;
 
 /// What somebody asks for.
@@ -77,7 +77,7 @@ impl State {
         let who = match &by {
             Requester::Operator(who) => who.clone(),
             Requester::Workload { identity, .. } => {
-                Who { name: identity.clone(), person: identity.clone(), method: "workload".to_owned() }
+                Who { name: identity.clone(), person: identity.clone(), method: WORKLOAD.to_owned() }
             }
         };
         self.limit(&who)?;
@@ -96,7 +96,8 @@ impl State {
                 return Ok(first.view(now));
             }
             let own = pending.iter().filter(|one| one.requested.by == exception.requested.by).count();
-            if own >= PENDING_EACH || pending.len() >= PENDING_MAX {
+            let of_workloads = pending.iter().filter(|one| one.requested.by.is_workload()).count();
+            if own >= PENDING_EACH || (exception.requested.by.is_workload() && of_workloads >= PENDING_MAX) {
                 let detail = "too many requests wait already: withdraw some, or have them decided";
                 return Err(Refused::Conflict(detail.to_owned()));
             }
@@ -276,7 +277,11 @@ impl State {
             let _ = self.put_exception(&undone, revision).await;
             return Err(Refused::unrecorded("it does not hold; approve it again"));
         }
-        self.decided(self.put_exception(&one, revision).await)?;
+        let kept = self.put_exception(&one, revision).await;
+        if kept == Ok(Committed::No) {
+            let _ = self.record_exception(&one, "failed", Some(who)).await;
+        }
+        self.decided(kept)?;
         self.took(&one);
         self.announce_exception(&one, "approved", Some(who));
         Ok(one.view(self.now()))

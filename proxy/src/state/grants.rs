@@ -142,6 +142,12 @@ impl State {
         {
             return Err(Refused::Forbidden("the policy names others to approve grants".to_owned()));
         }
+        // What the policy asks for may have become more since it was asked.
+        if self.policy.current().set.factors(&grant.terms.data_classes).totp && !grant.totp {
+            let detail =
+                "the policy asks for a code of the requester's authenticator by now: it has to be asked for anew";
+            return Err(Refused::Conflict(detail.to_owned()));
+        }
         let now = self.now();
         match grant.status(now) {
             Status::Pending => {}

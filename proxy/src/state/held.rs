@@ -26,6 +26,9 @@ pub const MODE: &str = "mode";
 pub const USES: &str = "uses/";
 pub const CLAIMS: &str = "claims/";
 
+/// What of this gateway alone could not be read is told with this behind its key.
+pub const HERE: &str = " of this gateway alone";
+
 /// An entry with the revision by which it is changed.
 #[derive(Clone, Debug)]
 pub struct Entry<T> {
@@ -52,6 +55,8 @@ pub struct Held {
     pub uses: BTreeMap<String, BTreeMap<String, Uses>>,
     /// Ends as this gateway reckons them, by path.
     ends: BTreeMap<String, Timestamp>,
+    /// Of them, those earlier than what was written, until they are on this gateway's disk.
+    earlier: Vec<(String, Timestamp)>,
     /// What could not be read, by key: never in force, and told.
     pub unreadable: BTreeMap<String, String>,
     trust: Trust,
@@ -86,6 +91,7 @@ impl Held {
             local_mode: None,
             uses: BTreeMap::new(),
             ends: BTreeMap::new(),
+            earlier: Vec::new(),
             unreadable: BTreeMap::new(),
             trust,
             longest,
@@ -100,7 +106,7 @@ impl Held {
         self.exceptions.clear();
         let grants = &self.grants;
         self.uses.retain(|grant, _| grants.contains_key(grant));
-        self.unreadable.clear();
+        self.unreadable.retain(|key, _| key.ends_with(HERE));
         let before = self.mode.take();
         view.kept.iter().for_each(|kept| self.put(kept, Told::InWhole, now));
         for (key, kept) in self.order.whole(view.revision) {
@@ -223,7 +229,11 @@ impl Held {
         } else if key == MODE {
             self.mode = None;
         } else if let Some((grant, gateway)) = key.strip_prefix(USES).and_then(|rest| rest.split_once('/')) {
-            self.uses.get_mut(grant).map(|uses| uses.remove(gateway));
+            let Some(uses) = self.uses.get_mut(grant) else { return };
+            uses.remove(gateway);
+            if uses.is_empty() {
+                self.uses.remove(grant);
+            }
         }
     }
 
@@ -243,7 +253,22 @@ impl Held {
         let length = SignedDuration::from_secs(seconds).min(longest);
         let whole = |from: Timestamp| from.saturating_add(length).unwrap_or(from);
         let end = if over { Timestamp::MIN } else { ends.min(whole(begins)).min(whole(now)) };
-        self.ends.entry(path.to_owned()).or_insert(end);
+        if !self.ends.contains_key(path) {
+            self.ends.insert(path.to_owned(), end);
+            if end < ends {
+                self.earlier.push((path.to_owned(), end));
+            }
+        }
+    }
+
+    /// An end that this gateway reckoned before it was started.
+    pub fn remember_end(&mut self, path: &str, end: Timestamp) {
+        self.ends.insert(path.to_owned(), end);
+    }
+
+    /// Ends that are to be remembered over a restart: reckoned anew, they would be later ones.
+    pub fn take_earlier(&mut self) -> Vec<(String, Timestamp)> {
+        std::mem::take(&mut self.earlier)
     }
 
     /// When what is called so ends. What was never heard of has ended.
@@ -312,6 +337,24 @@ impl Held {
         let local = self.local_mode.as_ref().and_then(|heard| heard.entry.ends());
         let ends = self.ends.values().copied().chain(mode).chain(local).filter(|end| *end > now);
         ends.filter_map(|end| Duration::try_from(end.duration_since(now)).ok()).min().unwrap_or(most).min(most)
+    }
+
+    /// Whether nothing is kept of this grant, readable or not.
+    pub fn is_gone(&self, grant: &str) -> bool {
+        !self.grants.contains_key(grant) && !self.unreadable.contains_key(&format!("{GRANTS}{grant}"))
+    }
+
+    /// Whether nothing of this path is kept any more. While it is not known what is kept, nothing is forgotten.
+    pub fn is_forgotten(&self, path: &str) -> bool {
+        let kept = match path.split_once('/') {
+            Some(("grant", id)) => !self.is_gone(id),
+            Some(("exception", id)) => {
+                self.exceptions.contains_key(id) || self.unreadable.contains_key(&format!("{EXCEPTIONS}{id}"))
+            }
+            Some(("mode", at)) => self.heard_mode().is_some_and(|heard| heard.entry.set.at.to_string() == at),
+            Some(_) | None => false,
+        };
+        self.settled && !kept
     }
 
     /// Forget ends of what is gone.

@@ -45,6 +45,7 @@ mod webhooks;
 pub use webhooks::{Webhook, Webhooks, signature};
 
 use std::collections::BTreeSet;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -77,6 +78,9 @@ impl Stale {
         Stale { since: Instant::now(), why: "the store was not heard of since the start".to_owned(), told: false }
     }
 }
+
+/// The time that was seen last is on the disk within this time.
+const SEEN_WITHIN: SignedDuration = SignedDuration::from_mins(1);
 
 /// How long a start waits for the store before it goes on with what was known of it.
 const FIRST_WORD: Duration = Duration::from_secs(3);
@@ -215,6 +219,10 @@ pub struct State {
     in_force: Mutex<BTreeSet<String>>,
     /// When the mode was set whose own return was told last.
     mode_told: Mutex<Option<Timestamp>>,
+    /// When this gateway ran last before this start, or when it started for the first time.
+    ran_until: Timestamp,
+    /// Whether a change could not be written to the local copy.
+    copy_lacks: AtomicBool,
     /// Grants of this gateway alone are changed one at a time.
     local_turn: tokio::sync::Mutex<()>,
     /// What is in force is laid over the policy by one at a time, so that an older image never lies over a later one.
@@ -231,7 +239,9 @@ impl State {
     pub async fn open(parts: Parts) -> Result<Arc<State>, Unavailable> {
         let Parts { store, local, policy, evidence, clock, metrics, gateway, ceilings, webhooks, log } = parts;
         let now = clock.now();
-        let behind = local.highest_seen().is_some_and(|highest| clock.wall() < highest);
+        let highest = local.highest_seen();
+        let behind = highest.is_some_and(|highest| clock.wall() < highest);
+        let ran_until = highest.map_or(now, |highest| highest.checked_sub(SEEN_WITHIN).unwrap_or(highest));
         let trust = if behind { Trust::Behind } else { Trust::Good };
         if behind {
             eprintln!(
@@ -240,6 +250,9 @@ impl State {
         }
         let longest = Longest { grant: ceilings.grant, exception: ceilings.exception };
         let mut held = Held::new(trust, longest);
+        // Before anything settles what began before this start.
+        keeper::take_ends(&local, &mut held).await?;
+        keeper::take_local(&local, &mut held, now).await?;
         match begins_with(&store, &local).await? {
             Known::All(view) => held.replace(&view, now),
             Known::Copy(view) => {
@@ -251,7 +264,6 @@ impl State {
                 held.assume_nothing(now);
             }
         }
-        keeper::take_local(&local, &mut held, now).await?;
         local.see(now).await?;
         let id = replica(&local).await?;
         let is_shared_store = is_shared(&store);
@@ -272,6 +284,8 @@ impl State {
             stale: Mutex::new(is_shared_store.then(Stale::yet)),
             in_force: Mutex::new(BTreeSet::new()),
             mode_told: Mutex::new(None),
+            ran_until,
+            copy_lacks: AtomicBool::new(false),
             local_turn: tokio::sync::Mutex::new(()),
             laying: Mutex::new(()),
             wake: Notify::new(),
@@ -350,6 +364,11 @@ impl State {
     /// Too many requests of one person are refused, whatever becomes of them.
     fn limit(&self, who: &Who) -> Result<(), Refused> {
         let mut rate = self.rate.lock().unwrap_or_else(PoisonError::into_inner);
-        rate.take(&who.person, self.ceilings.requests_per_minute).map_err(Refused::TooMany)
+        // A workload that is called as a person keeps that person from nothing.
+        let whose = if who.is_workload() { format!("workload {}", who.person) } else { who.person.clone() };
+        rate.take(&whose, self.ceilings.requests_per_minute).map_err(Refused::TooMany)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,10 +12,10 @@ use super::mode::ModeEntry;
 use super::usage::Way;
 use super::{Log, State};
 use crate::evidence::words::ActKind;
-use crate::evidence::{Act, Details, Unavailable};
+use crate::evidence::{Act, Details, RoomOf, Unavailable};
 
 /// Noted on this gateway when the end of something was recorded.
-const TOLD: &str = "told/";
+pub(super) const TOLD: &str = "told/";
 
 impl State {
     fn act(&self, kind: ActKind, action: &'static str, subject: &str, sentence: String) -> Act {
@@ -28,6 +28,7 @@ impl State {
             by: None,
             drill: false,
             details: Details::default(),
+            room: RoomOf::Operators,
         }
     }
 
@@ -81,7 +82,12 @@ impl State {
             "approved" | "denied" => details.int("waited_s", u64::try_from(waited).unwrap_or(0)),
             _ => details,
         };
-        Act { by: by.map(Who::by), details, ..self.act(ActKind::Exception, action, &one.id, sentence) }
+        Act {
+            by: by.map(Who::by),
+            details,
+            room: room_of(by),
+            ..self.act(ActKind::Exception, action, &one.id, sentence)
+        }
     }
 
     pub(super) async fn record_mode(
@@ -163,16 +169,19 @@ impl State {
         self.announce_exception(&one, "ended", None);
     }
 
-    /// What ended while this gateway did not run.
+    /// What ended while this gateway did not run. What had ended before it ran last, or ever, was not in force here.
     pub(super) async fn tell_what_ended_before(&self) {
         let now = self.now();
         let ended: Vec<String> = {
             let held = self.held();
-            let grants = held.grants.values().map(|entry| &entry.value);
-            let grants = grants.filter(|one| one.begins.is_some() && held.grant_status(one, now) != Status::Active);
-            let exceptions = held.exceptions.values().map(|entry| &entry.value);
-            let exceptions = exceptions.filter(|one| {
-                one.begins.is_some() && held.exception_status(one, now) != super::exception::Status::Active
+            let grants = held.grants.values().map(|entry| &entry.value).filter(|one| {
+                let end = one.revoked.as_ref().map(|done| done.at).or(one.ends);
+                one.begins.is_some() && held.grant_status(one, now) != Status::Active && self.ran_before(end)
+            });
+            let exceptions = held.exceptions.values().map(|entry| &entry.value).filter(|one| {
+                let end = one.closed.as_ref().map(|done| done.at).or(one.ends);
+                let over = held.exception_status(one, now) != super::exception::Status::Active;
+                one.begins.is_some() && over && self.ran_before(end)
             });
             grants.map(Grant::path).chain(exceptions.map(|one| one.path())).collect()
         };
@@ -181,8 +190,28 @@ impl State {
         }
     }
 
+    /// Whether this gateway ran before this end, so that it may have been in force here.
+    fn ran_before(&self, end: Option<jiff::Timestamp>) -> bool {
+        end.is_some_and(|end| self.ran_until <= end)
+    }
+
     /// A mode that returned by itself.
-    pub(super) fn tell_mode(&self) {
+    pub(super) async fn tell_mode(&self) {
+        let Some(entry) = self.mode_that_is_over() else { return };
+        let key = format!("{TOLD}mode/{}", entry.set.at);
+        match self.local.note_once(&key, b"ended").await {
+            Ok(true) => {}
+            Ok(false) => return,
+            Err(error) => eprintln!("state: that the mode returned could not be noted, it may be told twice: {error}"),
+        }
+        if self.evidence.acted(self.mode_act(&entry, &entry.mode, None)).is_err() {
+            eprintln!("state: the return from the mode {} could not be recorded", entry.mode);
+        }
+        self.announce_mode(&entry, &entry.mode, None);
+    }
+
+    /// The mode whose time is over, if this process did not look at it yet.
+    fn mode_that_is_over(&self) -> Option<ModeEntry> {
         let now = self.now();
         let over = {
             let held = self.held();
@@ -192,19 +221,9 @@ impl State {
                 .map(|heard| heard.entry.clone())
         };
         let mut told = self.mode_told.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(entry) = over else {
-            *told = None;
-            return;
-        };
-        if told.as_ref() == Some(&entry.set.at) {
-            return;
-        }
-        *told = Some(entry.set.at);
-        drop(told);
-        if self.evidence.acted(self.mode_act(&entry, &entry.mode, None)).is_err() {
-            eprintln!("state: the return from the mode {} could not be recorded", entry.mode);
-        }
-        self.announce_mode(&entry, &entry.mode, None);
+        let last = std::mem::replace(&mut *told, over.as_ref().map(|entry| entry.set.at));
+        // One that was over before this gateway ever ran was not its mode.
+        over.filter(|entry| last != Some(entry.set.at) && self.ran_before(entry.ends()))
     }
 
     pub(super) async fn tell_reminder(&self, one: &Exception) {
@@ -215,11 +234,13 @@ impl State {
     }
 
     fn announce(&self, event: String, by: Option<&Who>, subject: Value) {
+        let room = room_of(by);
         let by = by.map(|who| json!({"name": who.name, "person": who.person}));
         let time = self.clock.wall().to_string();
-        self.webhooks.tell(&json!({
+        let told = json!({
             "event": event, "time": time, "gateway": self.replica.gateway, "by": by, "subject": subject,
-        }));
+        });
+        self.webhooks.tell(&told, room);
     }
 
     pub(super) fn announce_grant(&self, grant: &Grant, action: &str, by: Option<&Who>) {
@@ -249,4 +270,9 @@ impl State {
         });
         self.announce("gatepass.mode.changed".to_owned(), by, subject);
     }
+}
+
+/// A workload asks as often as it likes, under as many identities as it has.
+fn room_of(by: Option<&Who>) -> RoomOf {
+    if by.is_some_and(Who::is_workload) { RoomOf::Anybody } else { RoomOf::Operators }
 }

@@ -13,6 +13,7 @@ use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio_rustls::TlsConnector;
 
+use crate::evidence::RoomOf;
 use crate::evidence::ship::tls::Secure;
 use crate::metrics::Metrics;
 
@@ -72,11 +73,16 @@ impl Webhooks {
         Webhooks { queues: webhooks.into_iter().map(start).collect(), metrics: Some(Arc::clone(metrics)) }
     }
 
-    /// Tell all of them. Never waits.
-    pub(super) fn tell(&self, what: &Value) {
+    /// Tell all of them. Never waits. What anybody may cause takes half of the places at most, so that it does not keep what
+    /// operators do from being told.
+    pub(super) fn tell(&self, what: &Value, of: RoomOf) {
         let text: Arc<str> = what.to_string().into();
         for queue in self.queues.iter() {
-            if queue.try_send(Arc::clone(&text)).is_err() {
+            let room = match of {
+                RoomOf::Operators => true,
+                RoomOf::Anybody => queue.capacity() > WAITING_MAX / 2,
+            };
+            if !room || queue.try_send(Arc::clone(&text)).is_err() {
                 self.metrics.iter().for_each(|metrics| metrics.webhook_failures.increment(1));
                 eprintln!("webhook: too much waits to be told; this is not: {text}");
             }
@@ -167,5 +173,21 @@ mod tests {
         assert!(told.starts_with("t=1700000000,v1=") && told.len() == 16 + 64, "{told}");
         assert_ne!(told, signature(b"secret", 1_700_000_001, "{}"));
         assert_ne!(told, signature(b"other", 1_700_000_000, "{}"));
+    }
+
+    #[tokio::test]
+    async fn what_anybody_causes_leaves_room_for_what_operators_do() {
+        let (queue, mut waiting) = mpsc::channel(WAITING_MAX);
+        let webhooks = Webhooks { queues: Arc::new([queue]), metrics: None };
+        for _ in 0..WAITING_MAX {
+            webhooks.tell(&Value::from("asked"), RoomOf::Anybody);
+        }
+        webhooks.tell(&Value::from("granted"), RoomOf::Operators);
+        assert_eq!(waiting.len(), WAITING_MAX / 2 + 1);
+        let mut last = None;
+        while let Ok(text) = waiting.try_recv() {
+            last = Some(text);
+        }
+        assert_eq!(last.as_deref(), Some("\"granted\""));
     }
 }

@@ -222,3 +222,27 @@ async fn with_the_last_holder_gone_the_writer_writes_what_there_is_and_ends() {
     // The decision, its close, and the checkpoint that signs both.
     assert_eq!(bytes.iter().filter(|byte| **byte == b'\n').count(), 3);
 }
+
+#[tokio::test]
+async fn what_anybody_causes_takes_nothing_of_the_reserve_of_operators() {
+    let (evidence, pipe, lines) = start(PipeState::Blocks, 2);
+    let admission = evidence.reserve().unwrap().admit(Arc::new(allowed()), Durability::Interval).await.unwrap();
+    let act = |kind, room| Act {
+        now: facts().now,
+        kind,
+        action: "requested",
+        subject: None,
+        sentence: "asked".to_owned(),
+        by: None,
+        drill: false,
+        details: Details::default(),
+        room,
+    };
+    for kind in [words::ActKind::Admin, words::ActKind::Exception] {
+        assert_eq!(evidence.acted(act(kind, RoomOf::Anybody)), Err(Unavailable::Full));
+        assert_eq!(evidence.acted(act(kind, RoomOf::Operators)), Ok(()));
+    }
+    admission.close(close(Ending::Idle));
+    pipe.set(PipeState::Flows);
+    assert_eq!(flushed(&evidence, &lines).await.len(), 4);
+}

@@ -213,3 +213,20 @@ fn what_the_store_says_does_not_touch_what_is_kept_here() {
     assert_eq!(paths(&held, 1), ["grant/g"]);
     assert_eq!(held.uses.len(), 1);
 }
+
+#[test]
+fn an_end_that_was_reckoned_is_not_a_later_one_after_a_restart() {
+    // This gateway's clock is ten minutes behind.
+    let mut held = held();
+    held.hear_some(5, &[kept("grants/g", &grant(), 5)], &[], at(-600));
+    assert_eq!(held.over(at(-599)).overrides[0].info().expires, Some(at(300)));
+    let noted = held.take_earlier();
+    assert_eq!(noted, [("grant/g".to_owned(), at(300))]);
+    let mut again = self::held();
+    noted.iter().for_each(|(path, end)| again.remember_end(path, *end));
+    again.replace(&View { kept: vec![kept("grants/g", &grant(), 5)], revision: 5 }, at(0));
+    assert_eq!(again.over(at(1)).overrides[0].info().expires, Some(at(300)));
+    // One that ends as it is written needs no remembering.
+    held.hear_some(6, &[kept("grants/h", &with(grant(), json!({"id": "h"})), 6)], &[], at(0));
+    assert!(held.take_earlier().is_empty());
+}

@@ -2,6 +2,8 @@
 
 mod outages;
 
+mod races;
+
 use std::time::{Duration, Instant};
 
 use gatepass_tests::etcd::Cluster;

@@ -64,3 +64,21 @@ fn what_was_denied_or_waited_too_long_cannot_be_approved() {
     assert_eq!(world.who("bob").post(&world.gateway, "/v1/grants/nothing/approve", &json!({})).0, 404);
     assert_eq!(world.attempt("site.test"), 403);
 }
+
+#[test]
+fn what_the_policy_asks_for_by_the_time_of_the_approval_is_asked_for() {
+    let world = World::new(locked);
+    let (_, asked) = world.who("alice").post(&world.gateway, "/v1/grants", &world.asked(60));
+    let stricter = locked(world.origin.port()).platform("grants: {second_factor: both}\n");
+    for (name, text) in stricter.files() {
+        world.gateway.setup.scratch.write(&format!("policy/{name}"), text);
+    }
+    gatepass_tests::eventually("the stricter policy is in force", || {
+        let told = world.gateway.records();
+        (told.iter().filter(|record| record["kind"] == "policy").count() > 1).then_some(())
+    });
+    let approve = format!("/v1/grants/{}/approve", asked["id"].as_str().unwrap());
+    let (status, refused) = world.who("bob").post(&world.gateway, &approve, &json!({}));
+    assert_eq!(status, 409, "{refused}");
+    assert_eq!(world.attempt("site.test"), 403);
+}

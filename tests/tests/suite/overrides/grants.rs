@@ -91,7 +91,8 @@ fn a_code_that_was_used_is_used_after_a_restart_and_so_is_a_nonce() {
 
 #[test]
 fn a_hundred_identical_requests_at_once_are_one_grant_and_one_record() {
-    let world = World::of(Setup::new().section("limits: {override_requests_per_minute: 1000}"), locked);
+    let world =
+        World::of(Setup::new().section("limits: {override_requests_per_minute: 1000, admin_connections: 200}"), locked);
     let (alice, asked) = (world.who("alice"), world.asked(60));
     let answers: Vec<(u16, Value)> = std::thread::scope(|scope| {
         let ask = |_| scope.spawn(|| alice.post(&world.gateway, "/v1/grants", &asked));

@@ -4,6 +4,8 @@ mod announced;
 
 mod approvals;
 
+mod attacks;
+
 mod clocks;
 
 mod endings;
