@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::Exit;
 use super::operator::Operator;
-use super::overrides::{Wanted, list, look, say, short};
+use super::overrides::{Wanted, classes, list, look, say, short, until};
 use crate::evidence::questions::table::Table;
 
 #[derive(Subcommand)]
@@ -141,7 +141,7 @@ fn grants(arguments: &List) -> Result<(), Exit> {
             let reason = at("/reason");
             vec![
                 status.into(),
-                at("/ends"),
+                until(grant).into(),
                 super::overrides::whom(grant).into(),
                 super::overrides::places(grant).into(),
                 reason,
@@ -167,7 +167,6 @@ fn told(operator: &Operator, grant: &Value) {
         ("ticket", "/ticket"),
         ("asked by", "/requested/by/person"),
         ("approved", "/approved/by/person"),
-        ("until", "/ends"),
         ("revoked", "/revoked/by/person"),
         ("reviewed", "/reviewed/by/person"),
     ] {
@@ -176,7 +175,15 @@ fn told(operator: &Operator, grant: &Value) {
             println!("{name:<9} {text}");
         }
     }
-    println!("for whom  {}\nwhere     {}", super::overrides::whom(grant), super::overrides::places(grant));
+    let is_true = |key: &str| grant.get(key) == Some(&true.into());
+    if is_true("totp") {
+        println!("code      shown by who asked");
+    }
+    if is_true("drill") {
+        println!("drill     yes");
+    }
+    let (whom, places) = (super::overrides::whom(grant), super::overrides::places(grant));
+    println!("until     {}\nfor whom  {whom}\nwhere     {places}\ndata      {}", until(grant), classes(grant));
     let Some(gateways) = grant.get("uses").and_then(Value::as_array) else { return };
     let mut table = Table::new(&["gateway", "identity", "host", "port", "connections", "sent", "received"]);
     for gateway in gateways {

@@ -95,6 +95,33 @@ pub fn short(value: &Value, pointer: &str) -> String {
     value.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
 }
 
+/// A moment for people: nobody acts on parts of a second.
+pub fn moment(value: &Value, pointer: &str) -> String {
+    let text = short(value, pointer);
+    match text.split_once('.') {
+        Some((whole, _)) => format!("{whole}Z"),
+        None => text,
+    }
+}
+
+/// Until when; for how long, where it has not begun.
+pub fn until(one: &Value) -> String {
+    match (moment(one, "/ends"), short(one, "/for")) {
+        (ends, length) if ends.is_empty() && !length.is_empty() => format!("for {length}"),
+        (ends, _) => ends,
+    }
+}
+
+/// With which data.
+pub fn classes(one: &Value) -> String {
+    joined(one.pointer("/data_classes"))
+}
+
+/// A field of a request, by the flag that fills it.
+pub fn flag(field: &str) -> &str {
+    if field == "ttl" { "--for" } else { field }
+}
+
 /// For whom.
 pub fn whom(one: &Value) -> String {
     joined(one.pointer("/identities"))
@@ -115,7 +142,21 @@ fn joined(list: Option<&Value>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::seconds;
+    use serde_json::json;
+
+    use super::{flag, moment, seconds, until};
+
+    #[test]
+    fn a_moment_has_no_parts_of_a_second_and_what_has_not_begun_has_a_length() {
+        let held = json!({"ends": "2026-11-24T13:18:03.98515Z", "for": "30m"});
+        assert_eq!(
+            (moment(&held, "/ends").as_str(), until(&held).as_str()),
+            ("2026-11-24T13:18:03Z", "2026-11-24T13:18:03Z")
+        );
+        assert_eq!(moment(&json!({"at": "2026-11-24T13:18:03Z"}), "/at"), "2026-11-24T13:18:03Z");
+        assert_eq!(until(&json!({"for": "30m"})), "for 30m");
+        assert_eq!((until(&json!({})).as_str(), flag("ttl"), flag("mode")), ("", "--for", "mode"));
+    }
 
     #[test]
     fn lengths_are_written_as_in_the_configuration() {
