@@ -104,11 +104,13 @@ pub fn moment(value: &Value, pointer: &str) -> String {
     }
 }
 
-/// Until when; for how long, where it has not begun.
+/// Until when: when it was taken back, or when it ends; for how long, where it has not begun.
 pub fn until(one: &Value) -> String {
-    match (moment(one, "/ends"), short(one, "/for")) {
-        (ends, length) if ends.is_empty() && !length.is_empty() => format!("for {length}"),
-        (ends, _) => ends,
+    let ends = ["/revoked/at", "/closed/at", "/ends"].map(|pointer| moment(one, pointer));
+    match (ends.into_iter().find(|ends| !ends.is_empty()), short(one, "/for")) {
+        (Some(ends), _) => ends,
+        (None, length) if length.is_empty() => length,
+        (None, length) => format!("for {length}"),
     }
 }
 
@@ -155,6 +157,8 @@ mod tests {
         );
         assert_eq!(moment(&json!({"at": "2026-11-24T13:18:03Z"}), "/at"), "2026-11-24T13:18:03Z");
         assert_eq!(until(&json!({"for": "30m"})), "for 30m");
+        let revoked = json!({"revoked": {"at": "2026-11-24T13:00:00.5Z"}, "ends": "2026-11-24T13:18:03Z"});
+        assert_eq!(until(&revoked), "2026-11-24T13:00:00Z");
         assert_eq!((until(&json!({})).as_str(), flag("ttl"), flag("mode")), ("", "--for", "mode"));
     }
 
