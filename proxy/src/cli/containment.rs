@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::Exit;
 use super::operator::Operator;
-use super::overrides::{look, moment, say, seconds, short};
+use super::overrides::{look, moment, out, say, seconds, short};
 use crate::evidence::questions::table::Table;
 
 #[derive(Subcommand)]
@@ -88,7 +88,7 @@ fn told(operator: &Operator, mode: &Value) {
         ("there are", modes.join(", ")),
     ] {
         if !text.is_empty() {
-            println!("{name:<9} {text}");
+            out(format_args!("{name:<9} {text}\n"));
         }
     }
 }
@@ -103,13 +103,13 @@ fn rehearsed(operator: &Operator, answer: &Value) {
     };
     let mut cut = Table::new(&["would be cut", "where", "admitted by", "by"]);
     cut.rows = rows("/would_cut", ["identity", "destination", "admitted_by", "cut_by"]);
-    print!("{}", cut.text(look()));
+    out(format_args!("{}", cut.text(look())));
     let mut refused = Table::new(&["would be refused", "where", "by", "times"]);
     refused.rows = rows("/would_refuse/refused", ["identity", "destination", "by", "times"]);
-    print!("\n{}", refused.text(look()));
+    out(format_args!("\n{}", refused.text(look())));
     let decisions = answer.pointer("/would_refuse/decisions").and_then(Value::as_u64).unwrap_or(0);
-    println!(
-        "\nof {decisions} admitted connections since {}; nothing was changed",
+    out(format_args!(
+        "\nof {decisions} admitted connections since {}; nothing was changed\n",
         moment(answer, "/would_refuse/since")
-    );
+    ));
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::Exit;
 use super::ask::{self, Place};
 use super::operator::{Credentials, Operator};
-use super::overrides::{Wanted, classes, closing, flag, list, look, places, say, short, until, whom};
+use super::overrides::{Wanted, classes, closing, flag, list, look, out, places, say, short, until, whom};
 use crate::evidence::questions::table::Table;
 
 #[derive(Subcommand)]
@@ -145,7 +145,7 @@ fn request(arguments: &Request) -> Result<(), Exit> {
     let made = asked(place, Method::POST, "/v1/exceptions", Some(body.into()), &arguments.shown)?;
     told(arguments.json, &made);
     if !arguments.json && made.get("status").is_some_and(|status| status == "pending") {
-        println!("it waits for an approver:\n    gatepass exception approve {}", short(&made, "/id"));
+        out(format_args!("it waits for an approver:\n    gatepass exception approve {}\n", short(&made, "/id")));
     }
     Ok(())
 }
@@ -206,7 +206,7 @@ fn exceptions(arguments: &List) -> Result<(), Exit> {
             ]
         })
         .collect();
-    print!("{}", table.text(look()));
+    out(format_args!("{}", table.text(look())));
     Ok(())
 }
 
@@ -220,7 +220,7 @@ fn export(arguments: &Export) -> Result<(), Exit> {
     if arguments.operator.json {
         say(&json!({"exceptions": found}));
     } else {
-        print!("{}", crate::state::export(&found));
+        out(format_args!("{}", crate::state::export(&found)));
     }
     Ok(())
 }
@@ -229,7 +229,7 @@ fn told(json: bool, one: &Value) {
     if json {
         return say(one);
     }
-    println!("exception {}", short(one, "/id"));
+    out(format_args!("exception {}\n", short(one, "/id")));
     for (name, pointer) in [
         ("status", "/status"),
         ("permits", "/permits"),
@@ -241,14 +241,14 @@ fn told(json: bool, one: &Value) {
     ] {
         let text = short(one, pointer);
         if !text.is_empty() {
-            println!("{name:<9} {text}");
+            out(format_args!("{name:<9} {text}\n"));
         }
     }
-    println!(
-        "until     {}\nfor whom  {}\nwhere     {}\ndata      {}",
+    out(format_args!(
+        "until     {}\nfor whom  {}\nwhere     {}\ndata      {}\n",
         until(one),
         whom(one),
         places(one),
         classes(one)
-    );
+    ));
 }

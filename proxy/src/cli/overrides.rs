@@ -1,6 +1,7 @@
 //! What the commands for grants, exceptions and modes share.
 
-use std::io::IsTerminal as _;
+use std::fmt::Arguments;
+use std::io::{IsTerminal as _, Write as _};
 
 use clap::Args;
 use http::Method;
@@ -80,9 +81,14 @@ pub fn list(operator: &Operator, path: &str, key: &str) -> Result<Vec<Value>, Ex
     Ok(found)
 }
 
+/// Print. Whoever reads may stop when they have read enough.
+pub fn out(text: Arguments<'_>) {
+    let _ = std::io::stdout().lock().write_fmt(text);
+}
+
 /// Print JSON.
 pub fn say(value: &Value) {
-    println!("{value}");
+    out(format_args!("{value}\n"));
 }
 
 /// How a table is drawn.

@@ -2,6 +2,8 @@
 
 mod approvals;
 
+mod commands;
+
 mod endings;
 
 mod exceptions;
