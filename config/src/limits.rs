@@ -1,6 +1,8 @@
 //! Every bound of the program in one table: key, default, range, and why that number.
 
-use std::fmt;
+mod amount;
+pub use amount::Amount;
+
 use std::time::Duration;
 
 use crate::node::{Entry, Node};
@@ -21,19 +23,6 @@ pub struct Row {
     pub what: &'static str,
     /// Why the default is that number.
     pub why: &'static str,
-}
-
-/// An amount with its unit. `Display` writes it as a file would.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Amount {
-    /// `30s`
-    Time(Duration),
-    /// `64KiB`
-    Size(usize),
-    /// `100`
-    Count(usize),
-    /// A count, or what the limit on open files allows: see `connections_within`.
-    Files(Option<usize>),
 }
 
 type Time = Duration;
@@ -284,9 +273,9 @@ limits! {
     recent_decisions: Count = 4_096, 0 => 1_048_576,
         "decisions kept in memory for `why`",
         "minutes of a busy gateway at about 2 KiB each, 8 MB";
-    admin_connections: Count = 64, 1 => 10_000,
+    admin_connections: Count = 256, 1 => 10_000,
         "connections to the admin listener at once",
-        "scrapers and operators, not traffic";
+        "scrapers and operators, not traffic: a hundred at once in an incident fit";
     admin_connection_timeout: Time = m(5), s(1) => h(24),
         "a connection to the admin listener, however busy",
         "a scraper comes back; nobody holds a place for ever";
@@ -376,28 +365,6 @@ fn amount(row: &Row, entry: &Entry, reading: &mut Reading<'_>) -> Option<Amount>
         return None;
     }
     Some(amount)
-}
-
-impl fmt::Display for Amount {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match *self {
-            Amount::Time(time) => {
-                let millis = time.as_millis();
-                let units = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000)];
-                let unit = units.iter().find(|(_, size)| millis >= *size && millis.is_multiple_of(*size));
-                let (name, size) = unit.copied().unwrap_or(("ms", 1));
-                write!(f, "{}{name}", millis / size)
-            }
-            Amount::Size(bytes) => {
-                let units = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
-                let unit = units.iter().find(|(_, size)| bytes >= *size && bytes.is_multiple_of(*size));
-                let (name, size) = unit.copied().unwrap_or(("B", 1));
-                write!(f, "{}{name}", bytes / size)
-            }
-            Amount::Count(count) | Amount::Files(Some(count)) => write!(f, "{count}"),
-            Amount::Files(None) => f.write_str("what the limit on open files allows"),
-        }
-    }
 }
 
 #[cfg(test)]

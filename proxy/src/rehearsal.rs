@@ -91,7 +91,7 @@ fn refused(spool: &Path, candidate: &Snapshot, shared: &Shared, now: Timestamp) 
         ControlFlow::Continue(())
     });
     let mut told: Vec<(Seen, u64)> = found.into_iter().collect();
-    told.sort_by(|a, b| b.1.cmp(&a.1));
+    told.sort_by_key(|(_, times)| std::cmp::Reverse(*times));
     let told: Vec<Value> = told
         .into_iter()
         .map(|(seen, times)| {

@@ -47,11 +47,17 @@ impl Setup {
     /// An admin listener inside TLS, and the usual people.
     #[must_use]
     pub fn operators(self) -> Setup {
+        self.operators_and("")
+    }
+
+    /// The same, with further lines of the section `admin`.
+    #[must_use]
+    pub fn operators_and(self, more: &str) -> Setup {
         let leaf = self.ca.issue(&Leaf::server(vec![Name::Dns("localhost".into())], hour())).unwrap();
         self.scratch.write("admin.pem", leaf.chain_pem());
         self.scratch.write("admin.key", leaf.key_pem());
         self.scratch.write("clients-ca.pem", self.ca.pem());
-        self.section(&section("127.0.0.1:0"))
+        self.section(&(section("127.0.0.1:0") + more))
     }
 }
 

@@ -126,7 +126,7 @@ fn sort(documents: Vec<Document>, report: &mut Report<'_>) -> Option<Parts> {
         }
         match body {
             Body::Bundle(found) => match &bundle {
-                None => bundle = Some((id, owner, found)),
+                None => bundle = Some((id, owner, *found)),
                 Some(_) => report.error(id.place, "the bundle has two files of kind `Bundle`"),
             },
             Body::Workloads(mut found) => workloads.append(&mut found),

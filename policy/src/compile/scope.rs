@@ -157,9 +157,9 @@ impl Scope {
             return outside(network);
         }
         if let Reach::Only(granted) = &self.data_classes {
-            let unknown = |class: &&Box<str>| !granted.iter().any(|known| *known.value == ***class);
-            if let Some(class) = rule.at_most.iter().flatten().find(unknown) {
-                return outside(class);
+            let mut classes = rule.at_most.iter().flatten().map(|class| &**class);
+            if let Some(class) = classes.find(|class| !granted.iter().any(|known| known.value == **class)) {
+                return outside(&class);
             }
         }
         Ok(())

@@ -22,7 +22,7 @@ pub(crate) struct Document {
 }
 
 pub(crate) enum Body {
-    Bundle(bundle::Bundle),
+    Bundle(Box<bundle::Bundle>),
     Workloads(Vec<workloads::Workload>),
     Destinations(catalogue::Destinations),
     Guardrails(Vec<rules::RawRule>),
@@ -55,7 +55,7 @@ pub(crate) fn read(node: &Node<'_>, report: &mut Report<'_>) -> Option<Document>
         None => (None, None),
     };
     let body = match kind.value.as_str() {
-        "Bundle" => bundle::read(&mut fields, report).map(Body::Bundle),
+        "Bundle" => bundle::read(&mut fields, report).map(|bundle| Body::Bundle(Box::new(bundle))),
         "Workloads" => Some(Body::Workloads(workloads::read(&mut fields, report))),
         "Destinations" => Some(Body::Destinations(catalogue::read(&mut fields, report))),
         "Guardrails" => Some(Body::Guardrails(rules::read(&mut fields, rules::Book::Guardrails, report))),

@@ -280,3 +280,22 @@ fn hostile_text_is_an_error_and_never_a_crash() {
     let when = format!("when: \"{}tls.ech\"", "!(".repeat(2000));
     assert!(!of_rule(&allow("a", API, &when)).is_empty());
 }
+
+#[test]
+fn a_time_is_utc_and_lies_within_the_years_that_there_are() {
+    for (end, problem) in [
+        ("2030-06-30T00:00:00Z", ""),
+        ("2030-06-30T23:59:59.999Z", ""),
+        ("2030-06-30T02:00:00+02:00", "this is not a moment in UTC"),
+        ("2030-03-31T02:30:00", "this is not a moment in UTC"),
+        ("2030-03-31T02:30:00[Europe/Berlin]", "this is not a moment in UTC"),
+        ("2030-02-30T00:00:00Z", "this is not a moment in UTC"),
+        ("10000-01-01T00:00:00Z", "this is not a moment in UTC"),
+        ("2038-01-19T03:14:08Z", "this lives longer than rules may"),
+        ("9999-12-30T00:00:00Z", "this lives longer than rules may"),
+    ] {
+        let found = of_rule(&allow("a", API, &format!("expires: \"{end}\"")));
+        let told = found.first().map_or("", String::as_str);
+        assert!(told.contains(problem) && told.is_empty() == problem.is_empty(), "{end}: {found:?}");
+    }
+}

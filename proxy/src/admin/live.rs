@@ -16,6 +16,9 @@ use crate::live::Candidate;
 /// What answers a preview; what is wrong with the candidate otherwise.
 pub type Preview = Arc<dyn Fn(&Candidate) -> Result<Value, Vec<Diagnostic>> + Send + Sync>;
 
+/// Cuts what is open under this id, on this operator's word; whether there is such a thing.
+pub type CutOne = Box<dyn Fn(Uuid, &str) -> bool + Send + Sync>;
+
 pub(super) fn preview<'a>(asked: &'a Asked<'a>) -> Answering<'a> {
     Box::pin(async move {
         let candidate = candidate(&asked.body);

@@ -64,7 +64,7 @@ pub struct State {
     /// What a candidate bundle or mode would do to them.
     pub preview: live::Preview,
     /// Cut one of them, by this operator's word; whether it was open.
-    pub cut: Box<dyn Fn(uuid::Uuid, &str) -> bool + Send + Sync>,
+    pub cut: live::CutOne,
     /// Sets the gauges that only grow old, such as the age of the policy; called before every `/metrics`.
     pub refresh: Box<dyn Fn() + Send + Sync>,
     /// For `/metrics`.

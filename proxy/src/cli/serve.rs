@@ -16,6 +16,7 @@ use crate::evidence::Flushed;
 use crate::reload::{self, Depth, Watch, Watched};
 use crate::server::Gateway;
 use crate::startup::Startup;
+use crate::state::Log;
 
 #[derive(Debug, Default, Args)]
 pub struct Arguments {
@@ -80,7 +81,7 @@ async fn serve(arguments: &Arguments) -> Exit {
     }
     let quick = matches!(config.policy.bundle, Bundle::Embedded);
     let watched = watched(&config);
-    let startup = Startup { config, embedded, clock, name: hostname() };
+    let startup = Startup { config, embedded, clock, name: hostname(), log: Log::Operators };
     if arguments.check_only {
         return match startup.check().await {
             Ok(warnings) => {

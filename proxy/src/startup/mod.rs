@@ -47,6 +47,7 @@ use crate::peer::Origin;
 use crate::policy_store::{PolicyStore, Source};
 use crate::resolver::Resolver;
 use crate::shared::Shared;
+use crate::state::Log;
 use crate::telemetry::Telemetry;
 use crate::{client_hello, telemetry, tunnel};
 
@@ -60,6 +61,8 @@ pub struct Startup {
     pub clock: Clock,
     /// The gateway's name, on every record.
     pub name: Arc<str>,
+    /// Who reads standard error.
+    pub log: Log,
 }
 
 /// The parts, before anything is bound.
@@ -109,7 +112,7 @@ impl Startup {
     }
 
     async fn make(self, purpose: Purpose) -> Result<Built, String> {
-        let Startup { config, embedded, clock, name } = self;
+        let Startup { config, embedded, clock, name, log } = self;
         let now = clock.now();
         let limits = config.limits.clone();
         let mut problems = Vec::new();
@@ -135,22 +138,23 @@ impl Startup {
         if purpose == Purpose::Check {
             return Ok(Built::Checked(warnings));
         }
-        let telemetry = telemetry.as_ref().map(Telemetry::start).transpose()?;
-        let metrics = Metrics::exported(telemetry.as_ref().and_then(Telemetry::meter));
-        let metrics = Arc::new(metrics.map_err(|error| format!("error: metrics: {error}"))?);
+        let (telemetry, metrics) = measured(telemetry.as_ref())?;
         let collector = Renewal::of(&config.evidence, &settings, limits.otlp_timeout, seen);
         let store = overrides::store(&config, &clock)?;
         // Last, and only where something is to run: the spool belongs to one gateway at a time.
         let evidence = Evidence::start(settings, Arc::clone(&metrics));
         let evidence = evidence.map_err(|error| format!("error: `evidence`: {error}"))?;
         let policy = Arc::new(policy);
-        let made =
-            overrides::Made { policy: &policy, evidence: &evidence, clock: &clock, metrics: &metrics, name: &name };
+        let made = overrides::Made {
+            policy: &policy,
+            evidence: &evidence,
+            clock: &clock,
+            metrics: &metrics,
+            name: &name,
+            log,
+        };
         let state = overrides::state(&config, store, made).await?;
-        // Names this process in `Via`, so that a loop is seen and a chain of gateways is not taken for one; it tells
-        // origins nothing of the machine.
-        let id = uuid::Uuid::now_v7().simple().to_string();
-        let pseudonym = format!("gatepass-{}", id.get(24..).unwrap_or_default());
+        let pseudonym = pseudonym();
         let shared = Shared {
             clock,
             policy,
@@ -182,6 +186,21 @@ impl Startup {
         };
         Ok(Built::Parts(Box::new(Parts { shared, listeners: gates, admin: config.admin, warnings })))
     }
+}
+
+/// What exports, and what is counted.
+fn measured(settings: Option<&telemetry::Settings>) -> Result<(Option<Telemetry>, Arc<Metrics>), String> {
+    let telemetry = settings.map(Telemetry::start).transpose()?;
+    let metrics = Metrics::exported(telemetry.as_ref().and_then(Telemetry::meter));
+    let metrics = metrics.map_err(|error| format!("error: metrics: {error}"))?;
+    Ok((telemetry, Arc::new(metrics)))
+}
+
+/// Names this process in `Via`, so that a loop is seen and a chain of gateways is not taken for one; it tells origins nothing
+/// of the machine.
+fn pseudonym() -> String {
+    let id = uuid::Uuid::now_v7().simple().to_string();
+    format!("gatepass-{}", id.get(24..).unwrap_or_default())
 }
 
 fn resolver(servers: &dns::Dns, limits: &Limits) -> Result<Resolver, String> {

@@ -13,7 +13,7 @@ use crate::evidence::ship::tls::{self, Tls};
 use crate::metrics::Metrics;
 use crate::policy_store::PolicyStore;
 use crate::state::store::{Local, Store};
-use crate::state::{Ceilings, Parts, State, Webhook, Webhooks};
+use crate::state::{Ceilings, Log, Parts, State, Webhook, Webhooks};
 
 /// What the state needs of the parts that were made before it.
 pub(super) struct Made<'a> {
@@ -22,6 +22,7 @@ pub(super) struct Made<'a> {
     pub(super) clock: &'a Clock,
     pub(super) metrics: &'a Arc<Metrics>,
     pub(super) name: &'a Arc<str>,
+    pub(super) log: Log,
 }
 
 /// Take the state directory, and the store in it or behind it. What it saw last is the least that the time is.
@@ -57,6 +58,7 @@ pub(super) async fn state(
         gateway: made.name.to_string(),
         ceilings,
         webhooks: Webhooks::start(webhooks(config)?, made.metrics),
+        log: made.log,
     };
     State::open(parts).await.map_err(|error| format!("error: `state`: {error}"))
 }

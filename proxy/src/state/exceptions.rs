@@ -6,9 +6,10 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::draft::{check_length, check_text};
 use super::entry::{Destinations, Done, Terms, Who, show_length};
 use super::exception::{Effect, Exception, Status};
-use super::grants::{APPROVING, check_length, check_text};
+use super::grants::APPROVING;
 use super::held::{EXCEPTIONS, Entry};
 use super::store::{Committed, Condition, Transaction, Unavailable, Write};
 use super::{Refused, State};

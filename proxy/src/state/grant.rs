@@ -125,6 +125,11 @@ impl Grant {
         show_length(SignedDuration::from_secs(self.seconds))
     }
 
+    /// Whether its request was marked so that it cannot be made twice.
+    pub fn has_nonce(&self) -> bool {
+        self.claim.starts_with("nonce/")
+    }
+
     /// Its name in decisions.
     pub fn path(&self) -> String {
         format!("grant/{}", self.id)

@@ -10,7 +10,9 @@ use jiff::{SignedDuration, Timestamp};
 use super::exception::{self, Exception};
 use super::grant::{Grant, Scope, Status};
 use super::mode::{Heard, ModeEntry};
-use super::store::{Kept, View};
+use super::order::Order;
+use super::sound;
+use super::store::{Kept, View, Write};
 use super::usage::Uses;
 use crate::policy_store::Over;
 
@@ -53,12 +55,30 @@ pub struct Held {
     /// What could not be read, by key: never in force, and told.
     pub unreadable: BTreeMap<String, String>,
     trust: Trust,
-    /// Until the first image is complete, beginnings that were heard of come from before this start.
+    longest: Longest,
+    order: Order,
+    /// Until the first image of the store is complete, beginnings that were heard of come from before this start.
     pub settled: bool,
 }
 
+/// How something of the store was heard of.
+#[derive(Clone, Copy)]
+enum Told {
+    /// When it was written, or soon after.
+    AsItHappened,
+    /// Among everything that is kept, whenever it was written.
+    InWhole,
+}
+
+/// The longest lives that this gateway lets anything have, whatever the store says.
+#[derive(Clone, Copy, Debug)]
+pub struct Longest {
+    pub grant: SignedDuration,
+    pub exception: SignedDuration,
+}
+
 impl Held {
-    pub fn new(trust: Trust) -> Held {
+    pub fn new(trust: Trust, longest: Longest) -> Held {
         Held {
             grants: BTreeMap::new(),
             exceptions: BTreeMap::new(),
@@ -68,6 +88,8 @@ impl Held {
             ends: BTreeMap::new(),
             unreadable: BTreeMap::new(),
             trust,
+            longest,
+            order: Order::default(),
             settled: false,
         }
     }
@@ -76,10 +98,17 @@ impl Held {
     pub fn replace(&mut self, view: &View, now: Timestamp) {
         self.grants.retain(|_, entry| entry.value.scope == Scope::Local);
         self.exceptions.clear();
-        self.uses.clear();
+        let grants = &self.grants;
+        self.uses.retain(|grant, _| grants.contains_key(grant));
         self.unreadable.clear();
         let before = self.mode.take();
-        view.kept.iter().for_each(|kept| self.put(kept, now));
+        view.kept.iter().for_each(|kept| self.put(kept, Told::InWhole, now));
+        for (key, kept) in self.order.whole(view.revision) {
+            match kept {
+                Some(kept) => self.put(&kept, Told::InWhole, now),
+                None => self.delete(&key),
+            }
+        }
         // The same mode heard again keeps its time.
         if let (Some(before), Some(mode)) = (before, &mut self.mode)
             && before.value.entry == mode.value.entry
@@ -94,26 +123,69 @@ impl Held {
         self.mode = Some(Entry { value: Heard::unknown(now), revision: 0 });
     }
 
+    /// What one commit, or several, did, as the watch tells it.
+    pub fn hear_some(&mut self, revision: u64, puts: &[Kept], deleted: &[String], now: Timestamp) {
+        for kept in puts {
+            if !self.order.is_overtaken(&kept.key, kept.revision) {
+                self.put(kept, Told::AsItHappened, now);
+            }
+        }
+        for key in deleted {
+            if !self.order.is_overtaken(key, revision) {
+                self.delete(key);
+            }
+        }
+        self.order.told(revision);
+    }
+
+    /// What this gateway committed, unless the watch has told that or what came after it.
+    pub fn hear_own(&mut self, written: &[Write], revision: u64, now: Timestamp) {
+        for write in written {
+            match write {
+                Write::Put { key, value, .. } => {
+                    let kept = Kept { key: key.clone(), value: value.clone(), revision };
+                    if self.order.own(key, Some(&kept), revision) {
+                        self.put(&kept, Told::AsItHappened, now);
+                    }
+                }
+                Write::Delete { key } => {
+                    if self.order.own(key, None, revision) {
+                        self.delete(key);
+                    }
+                }
+            }
+        }
+    }
+
     /// One key has this value.
-    pub fn put(&mut self, kept: &Kept, now: Timestamp) {
+    fn put(&mut self, kept: &Kept, told: Told, now: Timestamp) {
+        // What was there before is over, also where what is there now cannot be read.
+        if kept.key != MODE {
+            self.delete(&kept.key);
+        }
         self.unreadable.remove(&kept.key);
         let read = if let Some(id) = kept.key.strip_prefix(GRANTS) {
-            read(&kept.value).map(|grant: Grant| self.put_grant(id, grant, kept.revision, now))
+            let grant = read(&kept.value).and_then(|grant| sound::grant(&grant, id, Scope::Fleet).map(|()| grant));
+            match self.grants.contains_key(id) {
+                true => Err("this gateway keeps another grant under its id".to_owned()),
+                false => grant.map(|grant| self.put_grant(id, grant, kept.revision, now)),
+            }
         } else if let Some(id) = kept.key.strip_prefix(EXCEPTIONS) {
-            read(&kept.value).map(|exception: Exception| {
-                self.hear(&exception.path(), exception.ends, exception.seconds, now);
-                self.exceptions.insert(id.to_owned(), Entry { value: exception, revision: kept.revision });
+            let one = read(&kept.value).and_then(|one| sound::exception(&one, id).map(|()| one));
+            one.map(|one: Exception| {
+                self.hear(&one.path(), (one.begins, one.ends), one.seconds, self.longest.exception, now);
+                self.exceptions.insert(id.to_owned(), Entry { value: one, revision: kept.revision });
             })
         } else if kept.key == MODE {
             read(&kept.value).map(|mode: ModeEntry| {
-                self.mode = Some(Entry { value: Heard::new(mode, now), revision: kept.revision });
-            })
-        } else if let Some((grant, gateway)) = kept.key.strip_prefix(USES).and_then(|rest| rest.split_once('/')) {
-            read(&kept.value).map(|uses: Uses| {
-                self.uses.entry(grant.to_owned()).or_default().insert(gateway.to_owned(), uses);
+                let heard = match told {
+                    Told::AsItHappened => Heard::just_set(mode),
+                    Told::InWhole => Heard::new(mode, now),
+                };
+                self.mode = Some(Entry { value: heard, revision: kept.revision });
             })
         } else {
-            Ok(())
+            self.take_uses(&kept.key, &kept.value)
         };
         if let Err(why) = read {
             if kept.key == MODE {
@@ -124,17 +196,28 @@ impl Held {
         }
     }
 
+    /// What was done under a grant, on one gateway. Other keys are not looked at.
+    pub fn take_uses(&mut self, key: &str, value: &[u8]) -> Result<(), String> {
+        let Some((grant, gateway)) = key.strip_prefix(USES).and_then(|rest| rest.split_once('/')) else {
+            return Ok(());
+        };
+        let uses: Uses = read(value)?;
+        self.uses.entry(grant.to_owned()).or_default().insert(gateway.to_owned(), uses);
+        Ok(())
+    }
+
     /// A grant, of the store or of this gateway alone.
     pub fn put_grant(&mut self, id: &str, grant: Grant, revision: u64, now: Timestamp) {
-        self.hear(&grant.path(), grant.ends, grant.seconds, now);
+        self.hear(&grant.path(), (grant.begins, grant.ends), grant.seconds, self.longest.grant, now);
         self.grants.insert(id.to_owned(), Entry { value: grant, revision });
     }
 
     /// A key is gone.
-    pub fn delete(&mut self, key: &str) {
+    fn delete(&mut self, key: &str) {
         self.unreadable.remove(key);
         if let Some(id) = key.strip_prefix(GRANTS) {
-            self.grants.remove(id);
+            // The store says nothing of what this gateway keeps for itself.
+            self.grants.retain(|known, entry| known != id || entry.value.scope == Scope::Local);
         } else if let Some(id) = key.strip_prefix(EXCEPTIONS) {
             self.exceptions.remove(id);
         } else if key == MODE {
@@ -145,12 +228,22 @@ impl Held {
     }
 
     /// The first time an end is heard of it is fixed by the clock of this gateway, which never goes back: no later than the
-    /// end that was written, and no later than the whole length from now. A gateway whose clock is behind prolongs nothing.
-    fn hear(&mut self, path: &str, ends: Option<Timestamp>, seconds: i64, now: Timestamp) {
-        let Some(ends) = ends else { return };
+    /// end that was written, and no later than the whole length from its beginning and from now. A gateway whose clock is
+    /// behind prolongs nothing, and no length is beyond what this gateway takes.
+    fn hear(
+        &mut self,
+        path: &str,
+        life: (Option<Timestamp>, Option<Timestamp>),
+        seconds: i64,
+        longest: SignedDuration,
+        now: Timestamp,
+    ) {
+        let (Some(begins), Some(ends)) = life else { return };
         let over = !self.settled && self.trust == Trust::Behind;
-        let whole = now.saturating_add(SignedDuration::from_secs(seconds)).unwrap_or(ends);
-        self.ends.entry(path.to_owned()).or_insert(if over { Timestamp::MIN } else { ends.min(whole) });
+        let length = SignedDuration::from_secs(seconds).min(longest);
+        let whole = |from: Timestamp| from.saturating_add(length).unwrap_or(from);
+        let end = if over { Timestamp::MIN } else { ends.min(whole(begins)).min(whole(now)) };
+        self.ends.entry(path.to_owned()).or_insert(end);
     }
 
     /// When what is called so ends. What was never heard of has ended.
@@ -174,15 +267,24 @@ impl Held {
         }
     }
 
-    /// The containment mode that holds: what was set on this gateway alone, until the store has a later word.
+    /// The mode that was set last: on this gateway alone, until the store has a later word.
+    ///
+    /// Clocks of gateways differ, so the store's word counts as a later one only where it is another than the one that was
+    /// known when the mode was set here. And where a mode contains something here, that word must be later by its time
+    /// too: in doubt it goes on.
+    pub fn heard_mode(&self) -> Option<&Heard> {
+        let kept = self.mode.as_ref();
+        let Some(local) = &self.local_mode else { return kept.map(|entry| &entry.value) };
+        let later = kept.filter(|kept| {
+            let another = local.entry.seen != Some(kept.revision);
+            another && (local.entry.mode == NORMAL || kept.value.entry.set.at > local.entry.set.at)
+        });
+        Some(later.map_or(local, |kept| &kept.value))
+    }
+
+    /// The containment mode that holds.
     pub fn mode(&self, now: Timestamp) -> &str {
-        let kept = self.mode.as_ref().map(|entry| &entry.value);
-        let heard = match (&self.local_mode, kept) {
-            (Some(local), Some(kept)) if kept.entry.set.at > local.entry.set.at => Some(kept),
-            (Some(local), _) => Some(local),
-            (None, kept) => kept,
-        };
-        heard.map_or(NORMAL, |heard| heard.mode(now))
+        self.heard_mode().map_or(NORMAL, |heard| heard.mode(now))
     }
 
     /// What is to be laid over the policy. What has ended by time stays a little, with its end: whoever looks again at what
@@ -226,3 +328,6 @@ impl Held {
 fn read<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
     serde_json::from_slice(bytes).map_err(|error| error.to_string())
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,8 +9,8 @@ use super::exception;
 use super::grant::{Grant, Scope, Status};
 use super::held::{GRANTS, Held, MODE, USES};
 use super::mode::{Heard, ModeEntry};
-use super::store::{Change, Committed, Condition, Kept, Local, Transaction, Unavailable, Write};
-use super::{Stale, State, exception::Exception};
+use super::store::{Change, Committed, Condition, Local, Transaction, Unavailable, Write};
+use super::{Stale, State, exception::Exception, sound};
 
 /// How often the clock is looked at even if nothing ends: a wall clock that is moved forward ends things at once.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -32,11 +32,20 @@ pub(super) async fn take_local(local: &Local, held: &mut Held, now: Timestamp) -
     for (key, bytes) in local.notes(GRANTS).await? {
         let read: Result<Grant, _> = serde_json::from_slice(&bytes);
         match (key.strip_prefix(GRANTS), read) {
-            (Some(id), Ok(grant)) if grant.scope == Scope::Local => held.put_grant(id, grant, 0, now),
+            (Some(id), Ok(grant)) => match sound::grant(&grant, id, Scope::Local) {
+                Ok(()) => held.put_grant(id, grant, 0, now),
+                Err(why) => drop(held.unreadable.insert(format!("{key} of this gateway alone"), why)),
+            },
             (_, read) => {
-                let why = read.err().map_or_else(|| "it is not of this gateway alone".to_owned(), |e| e.to_string());
+                let why = read.err().map_or_else(|| "it has no id".to_owned(), |error| error.to_string());
                 held.unreadable.insert(format!("{key} of this gateway alone"), why);
             }
+        }
+    }
+    // What was done under them.
+    for (key, bytes) in local.notes(USES).await? {
+        if let Err(why) = held.take_uses(&key, &bytes) {
+            held.unreadable.insert(format!("{key} of this gateway alone"), why);
         }
     }
     if let Some(bytes) = local.noted(MODE).await? {
@@ -99,11 +108,7 @@ impl State {
                 if self.is_shared() { self.local.remember(&view.kept, view.revision).await } else { Ok(()) }
             }
             Change::Some { revision, puts, deleted } => {
-                {
-                    let mut held = self.held();
-                    puts.iter().for_each(|kept| held.put(kept, now));
-                    deleted.iter().for_each(|key| held.delete(key));
-                }
+                self.held().hear_some(revision, &puts, &deleted, now);
                 // What it says holds before it is remembered: a slow disk delays no end.
                 self.lay(now);
                 self.heard_of();
@@ -131,27 +136,17 @@ impl State {
         }
     }
 
-    /// What this gateway wrote holds here at once; the watch will say the same.
+    /// What this gateway wrote holds here at once; the watch will say the same, or has said it, or what came after it.
     pub(super) fn hear_own(&self, written: &[Write], revision: u64) {
         let now = self.now();
-        {
-            let mut held = self.held();
-            for write in written {
-                match write {
-                    Write::Put { key, value, .. } => {
-                        let kept = Kept { key: key.clone(), value: value.clone(), revision };
-                        held.put(&kept, now);
-                    }
-                    Write::Delete { key } => held.delete(key),
-                }
-            }
-        }
+        self.held().hear_own(written, revision, now);
         self.lay(now);
         self.wake.notify_one();
     }
 
     /// Lay what is in force over the policy, where that is something else than before.
     pub(super) fn lay(&self, now: Timestamp) {
+        let _turn = self.laying.lock().unwrap_or_else(PoisonError::into_inner);
         let over = {
             let held = self.held();
             held.over(now)
@@ -245,7 +240,8 @@ impl State {
 
     /// Bring what was done under grants to where a review finds it.
     pub(super) async fn flush_usage(&self) {
-        for (grant, uses) in self.usage.changed(&self.replica) {
+        let mut changed = self.usage.changed(&self.replica).into_iter();
+        while let Some((grant, uses)) = changed.next() {
             let Ok(value) = serde_json::to_vec(&uses) else { continue };
             let key = format!("{USES}{grant}/{}", self.replica.id);
             let local = self.held().grants.get(&grant).is_some_and(|entry| entry.value.scope == Scope::Local);
@@ -259,6 +255,7 @@ impl State {
             };
             if !told {
                 self.usage.untold(&grant);
+                changed.for_each(|(grant, _)| self.usage.untold(&grant));
                 return;
             }
         }

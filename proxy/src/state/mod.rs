@@ -16,12 +16,20 @@ pub mod mode;
 
 pub mod usage;
 
+mod order;
+
+mod sound;
+
 mod held;
 
 mod keeper;
 
+mod draft;
+pub use draft::{Code, GrantRequest};
+
 mod grants;
-pub use grants::{Code, GrantRequest};
+
+mod local_grants;
 
 mod exceptions;
 pub use exceptions::{ExceptionRequest, Requester, ceiling_text, export};
@@ -34,7 +42,7 @@ mod claims;
 mod telling;
 
 mod webhooks;
-pub use webhooks::{Webhook, Webhooks};
+pub use webhooks::{Webhook, Webhooks, signature};
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -44,9 +52,9 @@ use claims::Rate;
 use entry::Who;
 use gatepass_policy::identity::Identity;
 use gatepass_policy::pattern::IdentityPattern;
-use held::{Held, Trust};
+use held::{Held, Longest, Trust};
 use jiff::{SignedDuration, Timestamp};
-use store::{Committed, Local, Store, Transaction, Unavailable};
+use store::{Committed, Local, Store, Transaction, Unavailable, View};
 use tokio::sync::Notify;
 use usage::{Replica, Usage, Way};
 
@@ -70,6 +78,9 @@ impl Stale {
     }
 }
 
+/// How long a start waits for the store before it goes on with what was known of it.
+const FIRST_WORD: Duration = Duration::from_secs(3);
+
 /// What tells this gateway from others of its name: made once.
 async fn replica(local: &Local) -> Result<String, Unavailable> {
     const KEY: &str = "replica";
@@ -84,6 +95,32 @@ async fn replica(local: &Local) -> Result<String, Unavailable> {
 /// Whether other gateways use it too.
 fn is_shared(store: &Store) -> bool {
     !matches!(store, Store::Embedded(_))
+}
+
+/// What a gateway begins with.
+enum Known {
+    /// What the store says now.
+    All(View),
+    /// What it said when this gateway heard of it last.
+    Copy(View),
+    /// It was never heard of, and there may be a mode that contains something; why it does not answer.
+    Nothing(String),
+}
+
+/// What was taken back, or contained, while this gateway did not run is asked for before anything passes. A store that does
+/// not answer keeps nobody waiting for long.
+async fn begins_with(store: &Store, local: &Local) -> Result<Known, Unavailable> {
+    if !is_shared(store) {
+        return store.view().await.map(Known::All);
+    }
+    let asked = tokio::time::timeout(FIRST_WORD, store.view()).await;
+    let why = match asked {
+        Ok(Ok(view)) => return Ok(Known::All(view)),
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => format!("no answer in {} s", FIRST_WORD.as_secs()),
+    };
+    let copy = local.copy().await?;
+    Ok(if copy.revision == 0 { Known::Nothing(why) } else { Known::Copy(copy) })
 }
 
 /// Why something was not done. Each text is for the operator who asked.
@@ -124,6 +161,15 @@ pub struct Ceilings {
     pub requests_per_minute: u32,
 }
 
+/// Who reads standard error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Log {
+    /// Operators.
+    Operators,
+    /// Nobody: the tour shows everything itself.
+    Nobody,
+}
+
 /// What the state is made of.
 pub struct Parts {
     /// Where everything is kept.
@@ -144,6 +190,8 @@ pub struct Parts {
     pub ceilings: Ceilings,
     /// Who is told at once.
     pub webhooks: Webhooks,
+    /// Whether what happens is told to whoever reads standard error.
+    pub log: Log,
 }
 
 /// The overrides of this gateway.
@@ -157,6 +205,7 @@ pub struct State {
     replica: Replica,
     ceilings: Ceilings,
     webhooks: Webhooks,
+    log: Log,
     held: Mutex<Held>,
     usage: Usage,
     rate: Mutex<Rate>,
@@ -166,17 +215,21 @@ pub struct State {
     in_force: Mutex<BTreeSet<String>>,
     /// When the mode was set whose own return was told last.
     mode_told: Mutex<Option<Timestamp>>,
+    /// Grants of this gateway alone are changed one at a time.
+    local_turn: tokio::sync::Mutex<()>,
+    /// What is in force is laid over the policy by one at a time, so that an older image never lies over a later one.
+    laying: Mutex<()>,
     wake: Notify,
 }
 
 impl State {
-    /// Begin with what this gateway knew when it stopped: it holds before the store is heard of.
+    /// Begin with what the store says, or, where it does not answer, with what this gateway knew of it when it stopped.
     ///
     /// # Errors
     ///
     /// Where the local copy cannot be read: a gateway that forgot an end, or a containment, must not start.
     pub async fn open(parts: Parts) -> Result<Arc<State>, Unavailable> {
-        let Parts { store, local, policy, evidence, clock, metrics, gateway, ceilings, webhooks } = parts;
+        let Parts { store, local, policy, evidence, clock, metrics, gateway, ceilings, webhooks, log } = parts;
         let now = clock.now();
         let behind = local.highest_seen().is_some_and(|highest| clock.wall() < highest);
         let trust = if behind { Trust::Behind } else { Trust::Good };
@@ -185,20 +238,18 @@ impl State {
                 "state: the clock stands behind the highest time that was seen: grants and exceptions of before are over"
             );
         }
-        let mut held = Held::new(trust);
-        let known = if is_shared(&store) { local.copy().await? } else { store.view().await? };
-        match (is_shared(&store), known.revision) {
-            // Nothing was ever heard of it: there may be a mode that contains something.
-            (true, 0) => match store.view().await {
-                Ok(view) => held.replace(&view, now),
-                Err(error) => {
-                    eprintln!(
-                        "state: the store was never heard of ({error}): until it is, everything but grants is denied"
-                    );
-                    held.assume_nothing(now);
-                }
-            },
-            (true | false, _) => held.replace(&known, now),
+        let longest = Longest { grant: ceilings.grant, exception: ceilings.exception };
+        let mut held = Held::new(trust, longest);
+        match begins_with(&store, &local).await? {
+            Known::All(view) => held.replace(&view, now),
+            Known::Copy(view) => {
+                held.replace(&view, now);
+                held.settled = false;
+            }
+            Known::Nothing(why) => {
+                eprintln!("state: the store was never heard of ({why}): until it is, everything but grants is denied");
+                held.assume_nothing(now);
+            }
         }
         keeper::take_local(&local, &mut held, now).await?;
         local.see(now).await?;
@@ -214,12 +265,15 @@ impl State {
             replica: Replica { gateway, id },
             ceilings,
             webhooks,
+            log,
             held: Mutex::new(held),
             usage: Usage::default(),
             rate: Mutex::new(Rate::default()),
             stale: Mutex::new(is_shared_store.then(Stale::yet)),
             in_force: Mutex::new(BTreeSet::new()),
             mode_told: Mutex::new(None),
+            local_turn: tokio::sync::Mutex::new(()),
+            laying: Mutex::new(()),
             wake: Notify::new(),
         };
         state.resume_usage();

@@ -23,6 +23,9 @@ pub struct ModeEntry {
     /// Whether it holds on this gateway alone, since the store could not be reached.
     #[serde(default)]
     pub local: bool,
+    /// On this gateway alone: the revision of the store's mode that was known when it was set, 0 for none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen: Option<u64>,
 }
 
 /// A mode with the moment at which this process heard of it.
@@ -48,12 +51,19 @@ impl Heard {
         Heard { entry, since: (Instant::now(), left.max(SignedDuration::ZERO)) }
     }
 
+    /// Heard of as it was set: it lasts its whole time from now, also where the clock of this gateway is ahead of that of the
+    /// one that set it.
+    pub fn just_set(entry: ModeEntry) -> Heard {
+        let whole = entry.seconds.map_or(SignedDuration::MAX, SignedDuration::from_secs);
+        Heard { entry, since: (Instant::now(), whole.max(SignedDuration::ZERO)) }
+    }
+
     /// What stands in for a mode that is not known.
     pub fn unknown(now: Timestamp) -> Heard {
         let by = Who { name: "unknown".to_owned(), person: "unknown".to_owned(), method: "unknown".to_owned() };
         let reason = Some("what was set is not known".to_owned());
         let set = Done { at: now, by, reason };
-        Heard::new(ModeEntry { mode: "unknown".to_owned(), set, seconds: None, local: false }, now)
+        Heard::new(ModeEntry { mode: "unknown".to_owned(), set, seconds: None, local: false, seen: None }, now)
     }
 
     /// The mode that holds. A containment ends by itself only when both clocks say so: a wall clock that is moved forward

@@ -4,8 +4,8 @@ use gatepass_policy::overrides::NORMAL;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::draft::{check_length, check_text};
 use super::entry::{Done, Who};
-use super::grants::{check_length, check_text};
 use super::held::MODE;
 use super::mode::{Heard, ModeEntry};
 use super::store::{Committed, Condition, Transaction, Write};
@@ -38,11 +38,7 @@ impl State {
         let now = self.now();
         let modes: Vec<String> = self.policy.current().set.modes().into_iter().map(str::to_owned).collect();
         let held = self.held();
-        let heard = match (&held.local_mode, &held.mode) {
-            (Some(local), Some(kept)) if kept.value.entry.set.at > local.entry.set.at => Some(&kept.value),
-            (Some(local), _) => Some(local),
-            (None, kept) => kept.as_ref().map(|entry| &entry.value),
-        };
+        let heard = held.heard_mode();
         let mut view = heard.map_or_else(|| json!({"mode": NORMAL}), |heard| heard.view(now));
         if let Value::Object(fields) = &mut view {
             fields.insert("mode".to_owned(), held.mode(now).into());
@@ -85,7 +81,7 @@ impl State {
         let now = self.now();
         let before = self.held().mode(now).to_owned();
         let set = Done { at: now, by: who.clone(), reason: Some(request.reason.clone()) };
-        let entry = ModeEntry { mode: request.mode, set, seconds, local: false };
+        let entry = ModeEntry { mode: request.mode, set, seconds, local: false, seen: None };
         // Containment is not kept waiting by a full disk; opening again is.
         let recorded = self.record_mode(&entry, &before, Some(who)).await;
         match (recorded, entry.mode == NORMAL) {
@@ -121,7 +117,8 @@ impl State {
 
     /// On this gateway alone, until the store has a later word.
     async fn set_local_mode(&self, entry: ModeEntry, why: &str) -> Result<(), Refused> {
-        let entry = ModeEntry { local: true, ..entry };
+        let seen = self.held().mode.as_ref().map_or(0, |kept| kept.revision);
+        let entry = ModeEntry { local: true, seen: Some(seen), ..entry };
         let value = serde_json::to_vec(&entry).map_err(|error| Refused::Unavailable(error.to_string()))?;
         let noted = self.local.note(MODE, &value).await;
         if let Err(error) = noted

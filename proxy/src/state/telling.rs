@@ -5,12 +5,12 @@ use std::sync::PoisonError;
 use gatepass_policy::overrides::NORMAL;
 use serde_json::{Value, json};
 
-use super::State;
 use super::entry::Who;
 use super::exception::Exception;
 use super::grant::{Grant, Status};
 use super::mode::ModeEntry;
 use super::usage::Way;
+use super::{Log, State};
 use crate::evidence::words::ActKind;
 use crate::evidence::{Act, Details, Unavailable};
 
@@ -186,7 +186,7 @@ impl State {
         let now = self.now();
         let over = {
             let held = self.held();
-            let heard = held.local_mode.as_ref().or(held.mode.as_ref().map(|entry| &entry.value));
+            let heard = held.heard_mode();
             heard
                 .filter(|heard| heard.entry.mode != NORMAL && heard.mode(now) == NORMAL)
                 .map(|heard| heard.entry.clone())
@@ -223,13 +223,15 @@ impl State {
     }
 
     pub(super) fn announce_grant(&self, grant: &Grant, action: &str, by: Option<&Who>) {
-        eprintln!(
-            "break-glass {action}: {} to {} {}: {}",
-            grant.terms.identities.join(", "),
-            grant.terms.destination(),
-            grant.ends.map_or_else(|| format!("for {}", grant.length()), |end| format!("until {end}")),
-            grant.reason
-        );
+        if self.log == Log::Operators {
+            eprintln!(
+                "break-glass {action}: {} to {} {}: {}",
+                grant.terms.identities.join(", "),
+                grant.terms.destination(),
+                grant.ends.map_or_else(|| format!("for {}", grant.length()), |end| format!("until {end}")),
+                grant.reason
+            );
+        }
         self.announce(format!("gatepass.grant.{action}"), by, grant.view(self.now()));
     }
 
@@ -239,7 +241,9 @@ impl State {
 
     pub(super) fn announce_mode(&self, entry: &ModeEntry, before: &str, by: Option<&Who>) {
         let mode = if by.is_some() { entry.mode.as_str() } else { NORMAL };
-        eprintln!("mode: {mode}, it was {before}");
+        if self.log == Log::Operators {
+            eprintln!("mode: {mode}, it was {before}");
+        }
         let subject = json!({
             "mode": mode, "before": before, "reason": entry.set.reason, "until": entry.ends().map(|at| at.to_string()),
         });

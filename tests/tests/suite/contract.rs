@@ -52,7 +52,7 @@ fn a_check_answers_by_its_exit_code_and_in_json() {
     let setup = on_disk(&Bundle::new());
     let good = run(&setup, &["check", "policy", "--json"]);
     assert_eq!((code(&good), &json(&good)["valid"]), (0, &Value::Bool(true)));
-    setup.scratch.write("policy/teams/team.yaml", "apiVersion: gatepass/v1\nkind: Exceptions\n");
+    setup.scratch.write("policy/teams/team.yaml", "apiVersion: gatepass/v1\nkind: Tests\n");
     let bad = run(&setup, &["check", "policy", "--json"]);
     let first = &json(&bad)["diagnostics"][0];
     assert_eq!((code(&bad), &json(&bad)["valid"]), (1, &Value::Bool(false)));
@@ -124,12 +124,24 @@ fn questions_that_make_no_sense_are_usage_errors() {
 fn help_names_what_is_built_and_nothing_else() {
     let setup = Setup::new();
     let help = text(&run(&setup, &["--help"]));
-    for built in ["serve", "demo", "check", "explain", "why", "tunnels", "evidence", "certs"] {
+    for built in [
+        "serve",
+        "demo",
+        "check",
+        "explain",
+        "why",
+        "tunnels",
+        "grant",
+        "exception",
+        "mode",
+        "operators",
+        "login",
+        "evidence",
+        "certs",
+    ] {
         assert!(help.contains(&format!("\n  {built} ")), "{built} in\n{help}");
     }
-    for later in
-        ["test", "diff", "reach", "replay", "suggest", "bundle", "grant", "exception", "mode", "agent", "doctor"]
-    {
+    for later in ["test", "diff", "reach", "replay", "suggest", "bundle", "agent", "doctor"] {
         assert!(!help.contains(&format!("\n  {later} ")), "{later} in\n{help}");
     }
 }

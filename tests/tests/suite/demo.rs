@@ -5,7 +5,7 @@ use std::process::{Command, Output};
 use gatepass_tests::gateway::binary;
 use serde_json::Value;
 
-const SCENES: [&str; 14] = [
+const SCENES: [&str; 16] = [
     "allowed",
     "unknown-name",
     "private-address",
@@ -17,6 +17,8 @@ const SCENES: [&str; 14] = [
     "no-certificate",
     "reload",
     "broken-reload",
+    "break-glass",
+    "containment",
     "tunnel-cut",
     "expired-rule",
     "why",

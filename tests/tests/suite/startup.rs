@@ -65,11 +65,7 @@ fn a_certificate_that_cannot_be_used_keeps_every_listener_closed() {
 
 #[test]
 fn what_is_not_built_yet_is_never_read_over() {
-    for (section, what) in [
-        ("state: {store: embedded}", "state"),
-        ("observe: {until: \"2099-01-01T00:00:00Z\"}", "observe"),
-        ("identity: {jwt: []}", "jwt"),
-    ] {
+    for (section, what) in [("observe: {until: \"2099-01-01T00:00:00Z\"}", "observe"), ("identity: {jwt: []}", "jwt")] {
         let setup = Setup::new().section(section);
         setup.bundle(&Bundle::new());
         let said = refused(&setup.configure());
@@ -126,7 +122,8 @@ fn the_example_has_exactly_the_errors_of_what_is_not_built_yet() {
         format!("- {{name: ci-runner, sha256: \"{}\", expires: \"2099-01-31T00:00:00Z\"}}\n", "5e".repeat(32)),
     );
     copy(&root.join("policy/src/tests/example"), &scratch.path().join("example/policy"));
-    assert_eq!(errors(&refused(&config)), ["gatepass.yaml:9:1 `state` is not supported yet"]);
+    let told = errors(&refused(&config));
+    assert!(told.iter().all(|error| !error.starts_with("gatepass.yaml:")), "{told:#?}");
     let output = run(&["check"], &scratch.path().join("example/policy"));
     assert_eq!(output.status.code(), Some(1));
     let said = String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
@@ -135,12 +132,8 @@ fn the_example_has_exactly_the_errors_of_what_is_not_built_yet() {
     assert_eq!(
         not_built,
         [
-            "bundle.yaml:14:3 `exception` is not supported yet",
-            "bundle.yaml:15:3 `grant` is not supported yet",
-            "bundle.yaml:16:1 `modes` is not supported yet",
             "bundle.yaml:19:25 `egress_point: eu-west` is not supported yet",
             "bundle.yaml:27:31 `egress_point: eu-west` is not supported yet",
-            "exceptions.yaml:2:7 `Exceptions` is not supported yet",
             "payments.test.yaml:2:7 `Tests` is not supported yet",
             "teams/payments.yaml:16:5 `limits` is not supported yet",
         ]

@@ -28,6 +28,7 @@ use super::origin::Origin;
 use crate::clock::Clock;
 use crate::server::Gateway;
 use crate::startup::Startup;
+use crate::state::Log;
 
 /// Who shows a certificate on the tour.
 pub const CHECKOUT: &str = "spiffe://corp.example/ns/shop/sa/checkout";
@@ -36,7 +37,8 @@ pub const CHECKOUT: &str = "spiffe://corp.example/ns/shop/sa/checkout";
 const LIFE: SignedDuration = SignedDuration::from_hours(48);
 
 /// Names that resolve to this machine.
-const HERE: [&str; 5] = ["packages.test", "api.payments.test", "status.test", "vendor.test", "mirror.test"];
+const HERE: [&str; 6] =
+    ["packages.test", "api.payments.test", "status.test", "vendor.test", "mirror.test", "backups.test"];
 
 /// The bundle, with places for ports and ends.
 const FILES: [(&str, &str); 6] = [
@@ -134,7 +136,9 @@ impl World {
         write_bundle(directory.path(), &ends, (&secure, &clear), "").map_err(io)?;
         let config = config(directory.path(), &files, &names, &secret, &ends)?;
         let clock = Clock::Set(Arc::clone(&microseconds));
-        let gateway = Gateway::start(Startup { config, embedded: Vec::new(), clock, name: "tour".into() }).await?;
+        let gateway =
+            Gateway::start(Startup { config, embedded: Vec::new(), clock, name: "tour".into(), log: Log::Nobody })
+                .await?;
         let at = |wanted: &str| gateway.addresses.iter().find(|(name, _)| &**name == wanted).map(|(_, at)| *at);
         let (Some(plain), Some(mesh)) = (at("plain"), at("mesh")) else { return Err("no listener".to_owned()) };
         let limits = CertLimits::RECOMMENDED;

@@ -15,13 +15,19 @@ use gatepass_tests::{Bundle, Gateway, Setup, eventually};
 const SIGNED: &str = "limits: {evidence_checkpoint_interval: 100ms}";
 
 fn serve(setup: &Setup, more: &[&str]) -> Output {
-    let config = setup.configure();
+    serve_with(&setup.configure(), more)
+}
+
+fn serve_with(config: &Path, more: &[&str]) -> Output {
     Command::new(binary()).arg("serve").args(more).arg("--config").arg(config).env("NO_COLOR", "1").output().unwrap()
 }
 
 /// It must end by itself, having opened nothing.
 fn refused(setup: &Setup) -> String {
-    let output = serve(setup, &[]);
+    said_no(serve(setup, &[]))
+}
+
+fn said_no(output: Output) -> String {
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(!said.contains("listening on") && !said.contains("ready"), "{said}");
@@ -130,6 +136,12 @@ fn a_newest_segment_whose_head_is_damaged_is_not_gone_on_with() {
 fn a_second_gateway_on_the_same_spool_is_refused_and_the_first_goes_on() {
     let gateway = Setup::new().start(&Bundle::new());
     let said = refused(&gateway.setup);
+    assert!(said.contains("the state directory") && said.contains("is in use by another process"), "{said}");
+    // With a state directory of its own, it is the spool's turn to say no.
+    let config = gateway.path().join("gatepass.yaml");
+    let text = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(&config, text + "state: {directory: ./another}\n").unwrap();
+    let said = said_no(serve_with(&config, &[]));
     assert!(said.contains("in use by another gateway") && said.contains("evidence.spool.directory"), "{said}");
     let id = gateway.client().connect("denied.test:443").id();
     gateway.decision(&id);

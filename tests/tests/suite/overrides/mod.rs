@@ -1,6 +1,10 @@
 //! What operators lay over a policy, through the real binary: break-glass, exceptions and containment.
 
+mod announced;
+
 mod approvals;
+
+mod clocks;
 
 mod commands;
 
@@ -11,6 +15,8 @@ mod exceptions;
 mod grants;
 
 mod modes;
+
+mod onramp;
 
 use gatepass_tests::operators::Operator;
 use gatepass_tests::{Bundle, Client, Gateway, Origin, Setup};
@@ -35,11 +41,16 @@ impl World {
     }
 
     pub fn of(setup: Setup, bundle: impl Fn(u16) -> Bundle) -> World {
+        World::with(setup, "", bundle)
+    }
+
+    /// With further lines of the section `admin`.
+    pub fn with(setup: Setup, admin: &str, bundle: impl Fn(u16) -> Bundle) -> World {
         let origin = Origin::echo();
         for name in ["site.test", "other.test"] {
             setup.resolver.answer(name, &["127.0.0.1"]);
         }
-        let gateway = setup.operators().start(&bundle(origin.port()));
+        let gateway = setup.operators_and(admin).start(&bundle(origin.port()));
         World { origin, gateway }
     }
 

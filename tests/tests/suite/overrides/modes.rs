@@ -7,7 +7,7 @@ use super::World;
 
 const MODES: &str = "modes:\n  restricted: {allow_when: 'destination.tags.exists(t, t == \"critical-supplier\")'}\n  lockdown: {allow_when: \"false\"}\n";
 
-fn open(port: u16) -> Bundle {
+pub fn open(port: u16) -> Bundle {
     Bundle::new()
         .allow("site", "site.test", &[port])
         .allow("other", "other.test", &[port])

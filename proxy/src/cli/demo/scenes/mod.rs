@@ -2,6 +2,8 @@
 
 mod people;
 
+mod overrides;
+
 mod places;
 
 mod times;
@@ -46,6 +48,9 @@ pub async fn play(world: &World, mut show: impl FnMut(usize, &Scene)) -> Vec<Sce
     tour.scene("no-certificate", "The same door without a certificate", people::uncertified).await;
     tour.scene("reload", "A rule is added while the gateway runs", times::reload).await;
     tour.scene("broken-reload", "Then somebody breaks the bundle", times::broken).await;
+    tour.scene("break-glass", "An emergency: one person asks, another one opens, and it ends", overrides::break_glass)
+        .await;
+    tour.scene("containment", "Something is wrong, nobody knows what: lock everything down", overrides::lockdown).await;
     tour.scene(
         "tunnel-cut",
         "A day later the trial is over: every allow has an end, and so has its tunnel",
@@ -129,7 +134,8 @@ impl World {
 
 fn told(scene: &mut Scene, record: &Arc<DecisionRecord>, reason: Reason) {
     scene.said(&explain(record));
-    let outcome = if reason == Reason::Allowed { Outcome::Admitted } else { Outcome::Refused };
+    let admitted = matches!(reason, Reason::Allowed | Reason::Grant);
+    let outcome = if admitted { Outcome::Admitted } else { Outcome::Refused };
     scene.check(
         format!("recorded: {}, {}", outcome.as_str(), reason.code()),
         record.reason.code == reason && record.outcome == outcome,
