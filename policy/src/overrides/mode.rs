@@ -22,14 +22,12 @@ pub(crate) struct ModeRule {
 impl ModeRule {
     /// The mode `name`, which the owner of the bundle answers for.
     pub(crate) fn new(name: &str, owner: &str, allow_when: Option<Expr>) -> ModeRule {
-        let text = allow_when.as_ref().map_or("nothing", |expr| match expr.source().trim() {
-            "false" => "nothing",
-            text => text,
-        });
+        let text = allow_when.as_ref().map(|expr| expr.source().trim()).filter(|text| *text != "false");
+        let allows = text.map_or_else(|| "nothing but grants".to_owned(), |text| format!("only: {text}"));
         let info = RuleInfo {
             path: format!("mode/{name}").into(),
             owner: owner.into(),
-            purpose: format!("the mode `{name}` allows only: {text}").into(),
+            purpose: format!("the mode `{name}` allows {allows}").into(),
             ticket: None,
             expires: None,
         };

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::Exit;
 use super::operator::Operator;
-use super::overrides::{look, say, seconds, short};
+use super::overrides::{look, moment, out, say, seconds, short};
 use crate::evidence::questions::table::Table;
 
 #[derive(Subcommand)]
@@ -76,17 +76,19 @@ fn told(operator: &Operator, mode: &Value) {
     if operator.json {
         return say(mode);
     }
-    for (name, pointer) in [
-        ("mode", "/mode"),
-        ("set by", "/set/by/person"),
-        ("at", "/set/at"),
-        ("why", "/set/reason"),
-        ("until", "/until"),
-        ("scope", "/scope"),
+    let modes = mode.get("modes").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+    let modes: Vec<&str> = modes.collect();
+    for (name, text) in [
+        ("mode", short(mode, "/mode")),
+        ("set by", short(mode, "/set/by/person")),
+        ("at", moment(mode, "/set/at")),
+        ("why", short(mode, "/set/reason")),
+        ("until", moment(mode, "/until")),
+        ("scope", short(mode, "/scope")),
+        ("there are", modes.join(", ")),
     ] {
-        let text = short(mode, pointer);
         if !text.is_empty() {
-            println!("{name:<7} {text}");
+            out(format_args!("{name:<9} {text}\n"));
         }
     }
 }
@@ -101,13 +103,13 @@ fn rehearsed(operator: &Operator, answer: &Value) {
     };
     let mut cut = Table::new(&["would be cut", "where", "admitted by", "by"]);
     cut.rows = rows("/would_cut", ["identity", "destination", "admitted_by", "cut_by"]);
-    print!("{}", cut.text(look()));
+    out(format_args!("{}", cut.text(look())));
     let mut refused = Table::new(&["would be refused", "where", "by", "times"]);
     refused.rows = rows("/would_refuse/refused", ["identity", "destination", "by", "times"]);
-    print!("\n{}", refused.text(look()));
+    out(format_args!("\n{}", refused.text(look())));
     let decisions = answer.pointer("/would_refuse/decisions").and_then(Value::as_u64).unwrap_or(0);
-    println!(
-        "\nof {decisions} admitted connections since {}; nothing was changed",
-        short(answer, "/would_refuse/since")
-    );
+    out(format_args!(
+        "\nof {decisions} admitted connections since {}; nothing was changed\n",
+        moment(answer, "/would_refuse/since")
+    ));
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::Exit;
 use super::ask::{self, Place};
 use super::operator::{Credentials, Operator};
-use super::overrides::{Wanted, closing, list, look, places, say, short, whom};
+use super::overrides::{Wanted, classes, closing, flag, list, look, out, places, say, short, until, whom};
 use crate::evidence::questions::table::Table;
 
 #[derive(Subcommand)]
@@ -132,9 +132,11 @@ fn request(arguments: &Request) -> Result<(), Exit> {
     if !arguments.identities.is_empty() {
         body.insert("identities".into(), arguments.identities.clone().into());
     }
+    // Whoever names an identity asks as an operator; whoever names none asks for the one that the proxy knows.
     let place = match (&arguments.admin, &arguments.proxy) {
-        (Some(admin), _) => Place::Admin(admin.clone()),
-        (None, Some(proxy)) => Place::Proxy(proxy.clone()),
+        (Some(admin), None) => Place::Admin(admin.clone()),
+        (Some(admin), Some(_)) if !arguments.identities.is_empty() => Place::Admin(admin.clone()),
+        (Some(_) | None, Some(proxy)) => Place::Proxy(proxy.clone()),
         (None, None) => {
             eprintln!("error: which gateway? set HTTPS_PROXY or pass `--proxy http://HOST:PORT`");
             return Err(Exit::Usage);
@@ -143,7 +145,7 @@ fn request(arguments: &Request) -> Result<(), Exit> {
     let made = asked(place, Method::POST, "/v1/exceptions", Some(body.into()), &arguments.shown)?;
     told(arguments.json, &made);
     if !arguments.json && made.get("status").is_some_and(|status| status == "pending") {
-        println!("it waits for an approver:\n    gatepass exception approve {}", short(&made, "/id"));
+        out(format_args!("it waits for an approver:\n    gatepass exception approve {}\n", short(&made, "/id")));
     }
     Ok(())
 }
@@ -170,7 +172,7 @@ fn asked(place: Place, method: Method, path: &str, body: Option<Value>, shown: &
     let detail = short(&value, "/detail");
     eprintln!("error: {} ({})", if detail.is_empty() { "the gateway refused it" } else { &detail }, answer.status);
     for fault in value.get("errors").and_then(Value::as_array).into_iter().flatten() {
-        eprintln!("  {}: {}", short(fault, "/field"), short(fault, "/detail"));
+        eprintln!("  {}: {}", flag(&short(fault, "/field")), short(fault, "/detail"));
     }
     Err(Exit::No)
 }
@@ -194,7 +196,7 @@ fn exceptions(arguments: &List) -> Result<(), Exit> {
             let by = at("/requested/by/person");
             vec![
                 at("/status"),
-                at("/ends"),
+                until(one).into(),
                 whom(one).into(),
                 places(one).into(),
                 does.into(),
@@ -204,7 +206,7 @@ fn exceptions(arguments: &List) -> Result<(), Exit> {
             ]
         })
         .collect();
-    print!("{}", table.text(look()));
+    out(format_args!("{}", table.text(look())));
     Ok(())
 }
 
@@ -218,7 +220,7 @@ fn export(arguments: &Export) -> Result<(), Exit> {
     if arguments.operator.json {
         say(&json!({"exceptions": found}));
     } else {
-        print!("{}", crate::state::export(&found));
+        out(format_args!("{}", crate::state::export(&found)));
     }
     Ok(())
 }
@@ -227,7 +229,7 @@ fn told(json: bool, one: &Value) {
     if json {
         return say(one);
     }
-    println!("exception {}", short(one, "/id"));
+    out(format_args!("exception {}\n", short(one, "/id")));
     for (name, pointer) in [
         ("status", "/status"),
         ("permits", "/permits"),
@@ -235,13 +237,18 @@ fn told(json: bool, one: &Value) {
         ("why", "/reason"),
         ("asked by", "/requested/by/person"),
         ("approved", "/approved/by/person"),
-        ("until", "/ends"),
         ("closed", "/closed/by/person"),
     ] {
         let text = short(one, pointer);
         if !text.is_empty() {
-            println!("{name:<9} {text}");
+            out(format_args!("{name:<9} {text}\n"));
         }
     }
-    println!("for whom  {}\nwhere     {}", whom(one), places(one));
+    out(format_args!(
+        "until     {}\nfor whom  {}\nwhere     {}\ndata      {}\n",
+        until(one),
+        whom(one),
+        places(one),
+        classes(one)
+    ));
 }

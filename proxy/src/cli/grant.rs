@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::Exit;
 use super::operator::Operator;
-use super::overrides::{Wanted, list, look, say, short};
+use super::overrides::{Wanted, classes, list, look, out, say, short, until};
 use crate::evidence::questions::table::Table;
 
 #[derive(Subcommand)]
@@ -118,7 +118,7 @@ fn request(arguments: &Request) -> Result<(), Exit> {
     let is_pending = grant.get("status").is_some_and(|status| status == "pending");
     if is_pending && !arguments.operator.json {
         let id = grant.get("id").and_then(Value::as_str).unwrap_or_default();
-        println!("somebody else has to approve it within 15 minutes:\n    gatepass grant approve {id}");
+        out(format_args!("somebody else has to approve it within 15 minutes:\n    gatepass grant approve {id}\n"));
     }
     Ok(())
 }
@@ -141,7 +141,7 @@ fn grants(arguments: &List) -> Result<(), Exit> {
             let reason = at("/reason");
             vec![
                 status.into(),
-                at("/ends"),
+                until(grant).into(),
                 super::overrides::whom(grant).into(),
                 super::overrides::places(grant).into(),
                 reason,
@@ -150,7 +150,7 @@ fn grants(arguments: &List) -> Result<(), Exit> {
             ]
         })
         .collect();
-    print!("{}", table.text(look()));
+    out(format_args!("{}", table.text(look())));
     Ok(())
 }
 
@@ -159,7 +159,7 @@ fn told(operator: &Operator, grant: &Value) {
     if operator.json {
         return say(grant);
     }
-    println!("grant     {}", short(grant, "/id"));
+    out(format_args!("grant     {}\n", short(grant, "/id")));
     for (name, pointer) in [
         ("status", "/status"),
         ("scope", "/scope"),
@@ -167,16 +167,27 @@ fn told(operator: &Operator, grant: &Value) {
         ("ticket", "/ticket"),
         ("asked by", "/requested/by/person"),
         ("approved", "/approved/by/person"),
-        ("until", "/ends"),
         ("revoked", "/revoked/by/person"),
         ("reviewed", "/reviewed/by/person"),
     ] {
         let text = short(grant, pointer);
         if !text.is_empty() {
-            println!("{name:<9} {text}");
+            out(format_args!("{name:<9} {text}\n"));
         }
     }
-    println!("for whom  {}\nwhere     {}", super::overrides::whom(grant), super::overrides::places(grant));
+    let is_true = |key: &str| grant.get(key) == Some(&true.into());
+    if is_true("totp") {
+        out(format_args!("code      shown by who asked\n"));
+    }
+    if is_true("drill") {
+        out(format_args!("drill     yes\n"));
+    }
+    let (whom, places) = (super::overrides::whom(grant), super::overrides::places(grant));
+    out(format_args!(
+        "until     {}\nfor whom  {whom}\nwhere     {places}\ndata      {}\n",
+        until(grant),
+        classes(grant)
+    ));
     let Some(gateways) = grant.get("uses").and_then(Value::as_array) else { return };
     let mut table = Table::new(&["gateway", "identity", "host", "port", "connections", "sent", "received"]);
     for gateway in gateways {
@@ -196,8 +207,8 @@ fn told(operator: &Operator, grant: &Value) {
         }
     }
     if table.rows.is_empty() {
-        println!("nothing was done under it");
+        out(format_args!("nothing was done under it\n"));
     } else {
-        print!("\n{}", table.text(look()));
+        out(format_args!("\n{}", table.text(look())));
     }
 }

@@ -30,13 +30,13 @@ pub struct Credentials {
     #[arg(long, env = "GATEPASS_TOKEN", value_name = "TOKEN", hide_env_values = true)]
     pub token: Option<String>,
     /// The client certificate to show to the gateway.
-    #[arg(long, value_name = "FILE", requires = "key")]
+    #[arg(long, env = "GATEPASS_CERT", value_name = "FILE", requires = "key")]
     pub cert: Option<PathBuf>,
     /// Its key.
-    #[arg(long, value_name = "FILE", requires = "cert")]
+    #[arg(long, env = "GATEPASS_KEY", value_name = "FILE", requires = "cert")]
     pub key: Option<PathBuf>,
     /// Whom to trust as the gateway, for an `https` URL.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, env = "GATEPASS_CA", value_name = "FILE")]
     pub ca: Option<PathBuf>,
     /// A one-time code.
     #[arg(long, env = "GATEPASS_TOTP", value_name = "CODE", hide_env_values = true)]
@@ -97,6 +97,7 @@ fn problem(answer: &Answer) -> String {
     let mut told = format!("error: {detail} ({})", answer.status);
     for fault in document.get("errors").and_then(Value::as_array).into_iter().flatten() {
         let field = text(fault, "field").filter(|field| !field.is_empty()).unwrap_or_else(|| "the body".to_owned());
+        let field = super::overrides::flag(&field);
         told.push_str(&format!("\n  {field}: {}", text(fault, "detail").unwrap_or_default()));
     }
     told

@@ -1,6 +1,7 @@
 //! What the commands for grants, exceptions and modes share.
 
-use std::io::IsTerminal as _;
+use std::fmt::Arguments;
+use std::io::{IsTerminal as _, Write as _};
 
 use clap::Args;
 use http::Method;
@@ -80,9 +81,14 @@ pub fn list(operator: &Operator, path: &str, key: &str) -> Result<Vec<Value>, Ex
     Ok(found)
 }
 
+/// Print. Whoever reads may stop when they have read enough.
+pub fn out(text: Arguments<'_>) {
+    let _ = std::io::stdout().lock().write_fmt(text);
+}
+
 /// Print JSON.
 pub fn say(value: &Value) {
-    println!("{value}");
+    out(format_args!("{value}\n"));
 }
 
 /// How a table is drawn.
@@ -93,6 +99,35 @@ pub fn look() -> Look {
 /// A text of a value; empty where there is none.
 pub fn short(value: &Value, pointer: &str) -> String {
     value.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
+}
+
+/// A moment for people: nobody acts on parts of a second.
+pub fn moment(value: &Value, pointer: &str) -> String {
+    let text = short(value, pointer);
+    match text.split_once('.') {
+        Some((whole, _)) => format!("{whole}Z"),
+        None => text,
+    }
+}
+
+/// Until when: when it was taken back, or when it ends; for how long, where it has not begun.
+pub fn until(one: &Value) -> String {
+    let ends = ["/revoked/at", "/closed/at", "/ends"].map(|pointer| moment(one, pointer));
+    match (ends.into_iter().find(|ends| !ends.is_empty()), short(one, "/for")) {
+        (Some(ends), _) => ends,
+        (None, length) if length.is_empty() => length,
+        (None, length) => format!("for {length}"),
+    }
+}
+
+/// With which data.
+pub fn classes(one: &Value) -> String {
+    joined(one.pointer("/data_classes"))
+}
+
+/// A field of a request, by the flag that fills it.
+pub fn flag(field: &str) -> &str {
+    if field == "ttl" { "--for" } else { field }
 }
 
 /// For whom.
@@ -115,7 +150,23 @@ fn joined(list: Option<&Value>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::seconds;
+    use serde_json::json;
+
+    use super::{flag, moment, seconds, until};
+
+    #[test]
+    fn a_moment_has_no_parts_of_a_second_and_what_has_not_begun_has_a_length() {
+        let held = json!({"ends": "2026-11-24T13:18:03.98515Z", "for": "30m"});
+        assert_eq!(
+            (moment(&held, "/ends").as_str(), until(&held).as_str()),
+            ("2026-11-24T13:18:03Z", "2026-11-24T13:18:03Z")
+        );
+        assert_eq!(moment(&json!({"at": "2026-11-24T13:18:03Z"}), "/at"), "2026-11-24T13:18:03Z");
+        assert_eq!(until(&json!({"for": "30m"})), "for 30m");
+        let revoked = json!({"revoked": {"at": "2026-11-24T13:00:00.5Z"}, "ends": "2026-11-24T13:18:03Z"});
+        assert_eq!(until(&revoked), "2026-11-24T13:00:00Z");
+        assert_eq!((until(&json!({})).as_str(), flag("ttl"), flag("mode")), ("", "--for", "mode"));
+    }
 
     #[test]
     fn lengths_are_written_as_in_the_configuration() {

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::Exit;
 use super::operator::Operator;
+use super::overrides::out;
 use crate::evidence::questions::table::{Look, Table};
 
 /// Pages of a list that are asked for: a million tunnels, more than a gateway carries.
@@ -72,7 +73,7 @@ fn list(arguments: &List) -> Result<(), Exit> {
         }
     }
     if arguments.operator.json {
-        println!("{}", json!({"tunnels": tunnels}));
+        out(format_args!("{}\n", json!({"tunnels": tunnels})));
         return Ok(());
     }
     let now = Timestamp::now();
@@ -86,7 +87,7 @@ fn list(arguments: &List) -> Result<(), Exit> {
             vec![of("identity"), of("destination"), of("rule"), age, bytes(tunnel), of("id")]
         })
         .collect();
-    print!("{}", table.text(look()));
+    out(format_args!("{}", table.text(look())));
     Ok(())
 }
 
@@ -102,13 +103,13 @@ fn preview(arguments: &Preview) -> Result<(), Exit> {
     }
     let answer = arguments.operator.ask(Method::POST, "/v1/policy/preview", Some(body))?;
     if arguments.operator.json {
-        println!("{answer}");
+        out(format_args!("{answer}\n"));
         return Ok(());
     }
-    print!("{}", foreseen(&answer).text(look()));
+    out(format_args!("{}", foreseen(&answer).text(look())));
     let number = |key: &str| answer.get(key).and_then(Value::as_u64).unwrap_or(0);
     let cut = answer.get("would_cut").and_then(Value::as_array).map_or(0, Vec::len);
-    println!("{cut} of {} would be cut", number("open"));
+    out(format_args!("{cut} of {} would be cut\n", number("open")));
     Ok(())
 }
 
@@ -130,7 +131,7 @@ fn foreseen(answer: &Value) -> Table {
 
 fn cut(arguments: &Cut) -> Result<(), Exit> {
     arguments.operator.ask(Method::DELETE, &format!("/v1/tunnels/{}", arguments.id), None)?;
-    println!("{} is being cut", arguments.id);
+    out(format_args!("{} is being cut\n", arguments.id));
     Ok(())
 }
 

@@ -77,7 +77,10 @@ fn question(arguments: &Arguments) -> Result<ask::Question, String> {
     // In a query an IPv6 address stands without brackets: they are no characters of a URL there.
     let what = what.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(what);
     let id = uuid::Uuid::try_parse(what).is_ok();
-    let (place, path) = match (&arguments.admin, &arguments.proxy) {
+    // A gateway that is named on the command line is meant, whatever the environment says of another.
+    let is_named = |value: &Option<String>, variable| value.is_some() && *value != std::env::var(variable).ok();
+    let is_proxy = is_named(&arguments.proxy, "HTTPS_PROXY") && !is_named(&arguments.admin, "GATEPASS_ADMIN");
+    let (place, path) = match (arguments.admin.as_ref().filter(|_| !is_proxy), &arguments.proxy) {
         (Some(admin), _) => {
             let path = match (what, id) {
                 ("", _) => LAST.to_owned(),

@@ -120,6 +120,11 @@ impl Grant {
         self.ends = Some(now.checked_add(SignedDuration::from_secs(self.seconds)).unwrap_or(now));
     }
 
+    /// For how long it is asked.
+    pub fn length(&self) -> String {
+        show_length(SignedDuration::from_secs(self.seconds))
+    }
+
     /// Whether its request was marked so that it cannot be made twice.
     pub fn has_nonce(&self) -> bool {
         self.claim.starts_with("nonce/")
@@ -154,7 +159,7 @@ impl Grant {
             "data_classes": self.terms.data_classes,
             "reason": self.reason,
             "ticket": self.ticket,
-            "for": show_length(SignedDuration::from_secs(self.seconds)),
+            "for": self.length(),
             "requested": self.requested,
             "totp": self.totp,
             "needs_approval": self.needs_approval,
@@ -183,7 +188,7 @@ impl Grant {
             Scope::Local => "local",
         };
         details
-            .text("for", &show_length(SignedDuration::from_secs(self.seconds)))
+            .text("for", &self.length())
             .text("second_factor", factor)
             .text("scope", scope)
             .maybe("requested_by", Some(&self.requested.by.person))

@@ -246,10 +246,10 @@ impl State {
     pub(super) fn announce_grant(&self, grant: &Grant, action: &str, by: Option<&Who>) {
         if self.log == Log::Operators {
             eprintln!(
-                "break-glass {action}: {} to {} until {}: {}",
+                "break-glass {action}: {} to {} {}: {}",
                 grant.terms.identities.join(", "),
                 grant.terms.destination(),
-                grant.ends.map_or_else(|| "-".to_owned(), |end| end.to_string()),
+                grant.ends.map_or_else(|| format!("for {}", grant.length()), |end| format!("until {end}")),
                 grant.reason
             );
         }

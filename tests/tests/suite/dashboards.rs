@@ -39,7 +39,7 @@ fn is_word(character: char) -> bool {
 }
 
 /// What else may stand in an expression: PromQL, and the one metric that Prometheus makes itself.
-const PROMQL: [&str; 16] = [
+const PROMQL: [&str; 17] = [
     "sum",
     "max",
     "min",
@@ -53,6 +53,7 @@ const PROMQL: [&str; 16] = [
     "increase",
     "changes",
     "last_over_time",
+    "min_over_time",
     "histogram_quantile",
     "up",
     "bool",

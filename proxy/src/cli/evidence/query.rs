@@ -15,7 +15,9 @@ use crate::cli::style::Paint;
 use crate::evidence::line;
 use crate::evidence::questions::source::Gaps;
 use crate::evidence::questions::table::{Look, Table};
-use crate::evidence::questions::{self, By, Denied, Expiring, FirstSeen, Grants, Measures, Scope, Story, Top, Unused};
+use crate::evidence::questions::{
+    self, By, Denied, Exceptions, Expiring, FirstSeen, Grants, Measures, Scope, Story, Top, Unused,
+};
 use crate::evidence::{Colour, questions::row::Row, questions::source::Record};
 
 #[derive(Debug, Subcommand)]
@@ -61,8 +63,13 @@ pub enum Question {
         #[command(flatten)]
         asked: Asked,
     },
-    /// Break-glass grants.
+    /// Break-glass grants: who asked, who approved, for whom and where to, and how much was carried.
     Grants {
+        #[command(flatten)]
+        asked: Asked,
+    },
+    /// Exceptions: who asked, who decided, and how long that took.
+    Exceptions {
         #[command(flatten)]
         asked: Asked,
     },
@@ -163,6 +170,7 @@ fn answer(question: &Question) -> Result<Gaps, Exit> {
             table!(asked, Expiring::new(asked.scope(), now, until))
         }
         Question::Grants { asked } => table!(asked, Grants::new(asked.scope())),
+        Question::Exceptions { asked } => table!(asked, Exceptions::new(asked.scope())),
         Question::Decision { id, from, json } => decision(id, from, *json),
         Question::Measures { bundle, asked } => measures(bundle.as_ref(), asked),
     }

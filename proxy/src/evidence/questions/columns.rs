@@ -72,10 +72,10 @@ const TYPES: &[(Type, &[&str])] = &[
             "gap.bytes",
         ],
     ),
-    (Type::Bool, &["dns.secure", "tls.present", "tls.ech", "destination.first_seen"]),
+    (Type::Bool, &["dns.secure", "tls.present", "tls.ech", "destination.first_seen", "drill"]),
     (Type::Time, &["time", "rule.expires"]),
     (Type::List, &["data_classes", "destination.addresses", "dns.cname", "tls.alpn", "tls.versions"]),
-    (Type::Json, &["identity.labels", "nearest", "shadow"]),
+    (Type::Json, &["identity.labels", "nearest", "shadow", "details"]),
 ];
 
 /// What an export has beside the fields: the registered domain, which SQL cannot find.

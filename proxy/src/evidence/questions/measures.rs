@@ -19,9 +19,7 @@ pub struct Measures<'p> {
     /// The allows of the policy that name hosts by patterns.
     broad: HashSet<&'p str>,
     denied: Groups<(String, String), u64>,
-    /// Requests for exceptions that wait for their decision, by id.
-    requests: Groups<u128, i64>,
-    /// Microseconds from request to decision: how many, and their sum.
+    /// Seconds from a request for an exception to its decision: how many, and their sum.
     answered: (u64, i64),
     /// Activations: how many, the first, the last.
     policies: Option<(u64, i64, i64)>,
@@ -49,7 +47,6 @@ impl<'p> Measures<'p> {
             set,
             broad: set.into_iter().flat_map(wildcards).collect(),
             denied: Groups::new(),
-            requests: Groups::new(),
             answered: (0, 0),
             policies: None,
             rejected: 0,
@@ -130,13 +127,10 @@ impl<'p> Measures<'p> {
         self.policies = Some((count + 1, first.min(row.time), last.max(row.time)));
     }
 
-    /// An exception begins with `requested`; what comes next for it is its decision.
+    /// The record of its decision says how long it waited.
     fn exception(&mut self, row: &Row<'_>) {
-        let Some(id) = super::id(row) else { return };
-        if row.result == "requested" {
-            self.requests.entry(id, || row.time);
-        } else if let Some(requested) = self.requests.remove(&id) {
-            self.answered = (self.answered.0 + 1, self.answered.1.saturating_add(row.time - requested));
+        if let ("approved" | "denied", Some(waited)) = (row.action, row.details.int("waited_s")) {
+            self.answered = (self.answered.0 + 1, self.answered.1.saturating_add(waited));
         }
     }
 
@@ -151,7 +145,7 @@ impl<'p> Measures<'p> {
                 0 => line("seconds from exception request to decision", Value::Null, "none recorded".into()),
                 _ => line(
                     "seconds from exception request to decision",
-                    seconds(waited, answered),
+                    seconds(waited.saturating_mul(1_000_000), answered),
                     format!("{answered} requests, mean"),
                 ),
             },

@@ -4,6 +4,8 @@
 
 pub mod row;
 
+mod terms;
+
 pub mod filter;
 
 pub mod source;
@@ -33,7 +35,7 @@ mod measures;
 pub use denied::Denied;
 pub use first_seen::FirstSeen;
 pub use measures::Measures;
-pub use overrides::Grants;
+pub use overrides::{Exceptions, Grants};
 pub use rules::{Expiring, Unused};
 pub use story::Story;
 pub use traffic::{By, Bytes, Top};

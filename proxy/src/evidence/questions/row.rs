@@ -9,6 +9,8 @@ use crate::evidence::fields::{FIELDS, Place};
 use crate::evidence::otlp::decode::{self, Search};
 use crate::evidence::otlp::message::{Any, Garbled, log_record, members, pair};
 
+pub use super::terms::Terms;
+
 /// What a record is about.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Kind {
@@ -82,8 +84,20 @@ pub struct Row<'a> {
     pub sent: i64,
     /// Bytes from the destination to the client.
     pub received: i64,
-    /// What became of a policy, a grant, an exception.
+    /// What became of a policy.
     pub result: &'a str,
+    /// The grant that allowed it, or that it is about.
+    pub grant: &'a str,
+    /// The exception that allowed it, or that it is about.
+    pub exception: &'a str,
+    /// What was done to a grant, an exception, the mode.
+    pub action: &'a str,
+    /// Whether that was an exercise.
+    pub drill: bool,
+    /// Who did it.
+    pub person: &'a str,
+    /// Its terms.
+    pub details: Terms<'a>,
 }
 
 /// A value of either form.
@@ -91,7 +105,9 @@ pub struct Row<'a> {
 enum Cell<'a> {
     Text(&'a str),
     Int(i64),
+    Bool(bool),
     List(&'a [u8]),
+    Map(&'a [u8]),
     Json(&'a Value),
 }
 
@@ -116,6 +132,12 @@ const COLUMNS: &[(&str, Set)] = &[
     ("bytes_sent", |row, cell| cell.number(|bytes| row.sent = bytes)),
     ("bytes_received", |row, cell| cell.number(|bytes| row.received = bytes)),
     ("result", |row, cell| cell.text(&mut row.result)),
+    ("grant", |row, cell| cell.text(&mut row.grant)),
+    ("exception", |row, cell| cell.text(&mut row.exception)),
+    ("action", |row, cell| cell.text(&mut row.action)),
+    ("drill", |row, cell| cell.truth(&mut row.drill)),
+    ("operator.person", |row, cell| cell.text(&mut row.person)),
+    ("details", |row, cell| cell.terms(&mut row.details)),
 ];
 
 /// For each field of the table the column that it fills.
@@ -197,15 +219,18 @@ impl<'a> Cell<'a> {
             Any::Text(text) => Some(Cell::Text(text)),
             Any::Int(number) => Some(Cell::Int(number)),
             Any::Array(list) => Some(Cell::List(list)),
-            Any::Null | Any::Bool(_) | Any::Double(_) | Any::Map(_) => None,
+            Any::Bool(truth) => Some(Cell::Bool(truth)),
+            Any::Map(map) => Some(Cell::Map(map)),
+            Any::Null | Any::Double(_) => None,
         }
     }
 
     fn of_json(json: &'a Value) -> Cell<'a> {
-        match (json.as_str(), json.as_i64()) {
-            (Some(text), _) => Cell::Text(text),
-            (None, Some(number)) => Cell::Int(number),
-            (None, None) => Cell::Json(json),
+        match (json.as_str(), json.as_i64(), json.as_bool()) {
+            (Some(text), _, _) => Cell::Text(text),
+            (None, Some(number), _) => Cell::Int(number),
+            (None, None, Some(truth)) => Cell::Bool(truth),
+            (None, None, None) => Cell::Json(json),
         }
     }
 
@@ -220,6 +245,22 @@ impl<'a> Cell<'a> {
         if let Cell::Int(number) = self {
             set(number);
         }
+        Ok(())
+    }
+
+    fn truth(self, into: &mut bool) -> Result<(), Garbled> {
+        if let Cell::Bool(truth) = self {
+            *into = truth;
+        }
+        Ok(())
+    }
+
+    fn terms(self, into: &mut Terms<'a>) -> Result<(), Garbled> {
+        *into = match self {
+            Cell::Map(map) => Terms::Map(map),
+            Cell::Json(json) => Terms::Json(json),
+            Cell::Text(_) | Cell::Int(_) | Cell::Bool(_) | Cell::List(_) => Terms::None,
+        };
         Ok(())
     }
 
@@ -240,7 +281,7 @@ impl<'a> Cell<'a> {
                 }
                 Ok(())
             }
-            Cell::Text(_) | Cell::Int(_) => Ok(()),
+            Cell::Text(_) | Cell::Int(_) | Cell::Bool(_) | Cell::Map(_) => Ok(()),
         }
     }
 }

@@ -103,6 +103,71 @@ fn close(sent: u64, received: u64) -> Value {
     json!({"bytes_sent": sent, "bytes_received": received, "duration_ms": 6120, "ending": "client_closed"})
 }
 
+/// What somebody did to a grant or an exception.
+fn act(kind: &str, about: u64, action: &str, person: Option<&str>, more: &Value) -> Value {
+    let mut details = json!({
+        "identities": [PEOPLE[1]], "hosts": [HOSTS[2], HOSTS[1]], "ports": ["443", "8443"], "data_classes": ["internal"],
+        "reason": "the registry is away", "for": "30m", "requested_by": "alice@example.com",
+    });
+    details.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    let mut fields = json!({
+        kind: id(about), "action": action, "reason": {"text": format!("{kind} {action}")}, "details": details,
+    });
+    if let Some(person) = person {
+        fields["operator"] = json!({"name": person, "person": person, "by": "certificate"});
+    }
+    fields
+}
+
+/// The same with grants and exceptions: one grant that was used, ended and was reviewed, one that was denied, an exercise
+/// by code that holds on; one exception that was approved, one that was denied, one that waits.
+fn overridden() -> Spool {
+    let mut spool = world();
+    let (alice, bob) = (Some("alice@example.com"), Some("bob@example.com"));
+    let mut add = |kind: &str, seconds: u64, fields: Value| {
+        let name = match fields.get("decision") {
+            Some(name) => name.as_str().unwrap().to_owned(),
+            None => id(9_000 + seconds),
+        };
+        spool.add(kind, &name, &at(seconds), fields);
+    };
+    let asked = json!({"second_factor": "approval", "scope": "fleet"});
+    let held = json!({"second_factor": "approval", "scope": "fleet", "begins": at(5_010), "ends": at(6_810)});
+    add("grant", 5_000, act("grant", 700, "requested", alice, &asked));
+    add("grant", 5_010, act("grant", 700, "approved", bob, &held));
+    let mut admitted = allowed(PEOPLE[1], HOSTS[2], "grant/700", &at(6_810), "192.0.2.1");
+    admitted["grant"] = id(700).into();
+    let mut ended = close(100, 23);
+    for record in [&mut admitted, &mut ended] {
+        record["decision"] = id(8_000).into();
+    }
+    add("decision", 5_020, admitted);
+    add("grant", 5_020, act("grant", 700, "used", None, &held));
+    add("close", 6_000, ended);
+    add("grant", 6_810, act("grant", 700, "ended", None, &held));
+    add("grant", 7_000, act("grant", 700, "reviewed", bob, &held));
+    add("grant", 7_100, act("grant", 701, "requested", alice, &asked));
+    add("grant", 7_110, act("grant", 701, "revoked", bob, &asked));
+    let code = json!({"second_factor": "totp", "scope": "fleet", "begins": at(7_200), "ends": at(9_000)});
+    for (seconds, action) in [(7_199, "requested"), (7_200, "approved")] {
+        let mut exercise = act("grant", 702, action, alice, &code);
+        exercise["drill"] = true.into();
+        add("grant", seconds, exercise);
+    }
+    let permits = |more: Value| {
+        let mut details = json!({"permits": "payments"});
+        details.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        details
+    };
+    for (seconds, about) in [(7_300, 800), (7_301, 801), (7_302, 802)] {
+        add("exception", seconds, act("exception", about, "requested", alice, &permits(json!({}))));
+    }
+    let approved = permits(json!({"waited_s": 90, "ends": at(20_000)}));
+    add("exception", 7_390, act("exception", 800, "approved", bob, &approved));
+    add("exception", 7_391, act("exception", 801, "denied", bob, &permits(json!({"waited_s": 30}))));
+    spool
+}
+
 /// Some hundred records in four segments: policies, decisions of every outcome, ends, of several people and hosts.
 fn world() -> Spool {
     let mut spool = Spool::new();

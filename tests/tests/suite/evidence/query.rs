@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::{HOSTS, PEOPLE, allowed, at, close, denied, id, world};
+use super::{HOSTS, PEOPLE, allowed, at, close, denied, id, overridden, world};
 use crate::cli::{Told, run};
 use gatepass_tests::{Bundle, Spool};
 
@@ -146,6 +146,50 @@ fn grants_are_none_and_that_is_an_answer() {
     let told = ask(&spool, &["grants"]);
     assert_eq!((told.code, told.out.contains("(none)")), (0, true), "{}", told.out);
     assert!(told.err.contains("no break-glass grant is recorded"), "{}", told.err);
+}
+
+#[test]
+fn a_grant_is_one_row_with_who_asked_who_approved_and_what_was_carried() {
+    let spool = overridden();
+    let rows = rows(&spool, &["grants"]);
+    let of = |row: &Value, keys: &[&str]| keys.iter().map(|key| row[*key].clone()).collect::<Vec<Value>>();
+    let keys = ["grant", "drill", "state", "second_factor", "approved_by", "connections", "bytes", "reviewed_by"];
+    let wanted = [
+        json!([id(702), true, "approved", "totp", null, 0, 0, null]),
+        json!([id(701), false, "revoked", null, null, 0, 0, null]),
+        json!([id(700), false, "ended", "approval", "bob@example.com", 1, 123, "bob@example.com"]),
+    ];
+    assert_eq!(rows.iter().map(|row| Value::from(of(row, &keys))).collect::<Vec<_>>(), wanted);
+    let keys = ["asked_by", "for_whom", "where", "begun", "until"];
+    let wanted = json!(["alice@example.com", "token:ci", "pypi.org,www.stripe.com:443,8443", at(5_010), at(6_810)]);
+    assert_eq!(Value::from(of(&rows[2], &keys)), wanted);
+    assert_eq!(rows[1]["until"], at(7_110), "when it was denied");
+    let export = run(spool.scratch(), &["evidence", "export"]);
+    spool.scratch().write("export.jsonl", &export.out);
+    for question in ["grants", "exceptions", "measures"] {
+        assert_eq!(ask(&spool, &[question, "--json", "export.jsonl"]).out, ask(&spool, &[question, "--json"]).out);
+    }
+    let told = ask(&spool, &["grants", "--since", &at(7_150), "--json"]).json();
+    assert_eq!(told["rows"].as_array().unwrap().len(), 1, "what nothing happened to since then is left out: {told}");
+}
+
+#[test]
+fn an_exception_is_one_row_with_who_decided_and_how_long_that_took() {
+    let spool = overridden();
+    let rows = rows(&spool, &["exceptions"]);
+    let keys = ["exception", "state", "decided_by", "does", "requested", "waited_s", "until"];
+    let told: Vec<Value> =
+        rows.iter().map(|row| keys.iter().map(|key| row[*key].clone()).collect::<Vec<Value>>().into()).collect();
+    let wanted = [
+        json!([id(802), "requested", null, "permits payments", at(7_302), null, null]),
+        json!([id(801), "denied", "bob@example.com", "permits payments", at(7_301), 30, at(7_391)]),
+        json!([id(800), "approved", "bob@example.com", "permits payments", at(7_300), 90, at(20_000)]),
+    ];
+    assert_eq!(told, wanted);
+    let measures = ask(&spool, &["measures", "--json"]).json();
+    let measure = measures["measures"]["rows"].as_array().unwrap().iter();
+    let mut measure = measure.filter(|row| row["measure"] == "seconds from exception request to decision");
+    assert_eq!(measure.next().unwrap()["value"], 60.0, "the mean of those that were decided");
 }
 
 #[test]

@@ -8,6 +8,8 @@ mod attacks;
 
 mod clocks;
 
+mod commands;
+
 mod endings;
 
 mod exceptions;
