@@ -134,6 +134,12 @@ fn request(arguments: &Request) -> Result<(), Exit> {
     }
     // Whoever names an identity asks as an operator; whoever names none asks for the one that the proxy knows.
     let place = match (&arguments.admin, &arguments.proxy) {
+        (Some(_), None) if arguments.identities.is_empty() => {
+            eprintln!(
+                "error: for whom? as an operator pass `--identity ID`; for the caller itself set HTTPS_PROXY or pass `--proxy http://HOST:PORT`"
+            );
+            return Err(Exit::Usage);
+        }
         (Some(admin), None) => Place::Admin(admin.clone()),
         (Some(admin), Some(_)) if !arguments.identities.is_empty() => Place::Admin(admin.clone()),
         (Some(_) | None, Some(proxy)) => Place::Proxy(proxy.clone()),

@@ -127,7 +127,12 @@ pub fn classes(one: &Value) -> String {
 
 /// A field of a request, by the flag that fills it.
 pub fn flag(field: &str) -> &str {
-    if field == "ttl" { "--for" } else { field }
+    match field {
+        "ttl" => "--for",
+        "identities" => "--identity",
+        "data_classes" => "--data-class",
+        other => other,
+    }
 }
 
 /// For whom.

@@ -94,6 +94,9 @@ fn a_caller_asks_through_the_proxy_that_is_named_whoever_the_environment_calls_o
     let (code, told, errors) = desk.run("alice", &[&request[..], &["--lifts", "guard/locked"]].concat());
     assert!(code == 0 && told.contains("asked by  network:laptop"), "{told}{errors}");
     assert_eq!(desk.world.attempt("site.test"), 403);
+    let nobody = ["exception", "request", "--to", &to, "--for", "1h", "--reason", "for the release"];
+    let (code, _, errors) = desk.run("alice", &nobody);
+    assert!(code == 2 && errors.contains("for whom?"), "{errors}");
     let mut why = desk.command("alice", &["why", "site.test", "--proxy", &proxy]);
     let output = why.env("GATEPASS_ADMIN", "https://localhost:1").output().unwrap();
     let told = String::from_utf8_lossy(&output.stdout);
