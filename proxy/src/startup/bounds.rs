@@ -2,7 +2,7 @@
 
 use gatepass_config::limits::Limits;
 
-use crate::{dial, forward, http1, tunnel};
+use crate::{client_hello, dial, forward, http1, tunnel};
 
 pub(super) fn head(limits: &Limits, pseudonym: &str) -> http1::Limits {
     http1::Limits {
@@ -49,6 +49,10 @@ pub(super) fn pool(limits: &Limits, spare: Spare) -> forward::PoolLimits {
         total: limits.pool_idle_total.min(spare.0 / 4),
         idle: limits.pool_idle_timeout,
     }
+}
+
+pub(super) fn hello(limits: &Limits) -> client_hello::Limits {
+    client_hello::Limits { max_bytes: limits.client_hello_max_bytes, timeout: limits.client_hello_timeout }
 }
 
 pub(super) fn dial(limits: &Limits) -> dial::Limits {

@@ -8,6 +8,7 @@ mod names;
 mod records;
 
 mod overrides;
+use overrides::Made;
 
 mod renewal;
 
@@ -49,7 +50,7 @@ use crate::resolver::Resolver;
 use crate::shared::Shared;
 use crate::state::Log;
 use crate::telemetry::Telemetry;
-use crate::{client_hello, telemetry, tunnel};
+use crate::{telemetry, tunnel};
 
 /// What a gateway is started from.
 pub struct Startup {
@@ -145,15 +146,8 @@ impl Startup {
         let evidence = Evidence::start(settings, Arc::clone(&metrics));
         let evidence = evidence.map_err(|error| format!("error: `evidence`: {error}"))?;
         let policy = Arc::new(policy);
-        let made = overrides::Made {
-            policy: &policy,
-            evidence: &evidence,
-            clock: &clock,
-            metrics: &metrics,
-            name: &name,
-            log,
-        };
-        let state = overrides::state(&config, store, made).await?;
+        let of = Made { policy: &policy, evidence: &evidence, clock: &clock, metrics: &metrics, name: &name, log };
+        let state = overrides::state(&config, store, of).await?;
         let pseudonym = pseudonym();
         let shared = Shared {
             clock,
@@ -175,10 +169,7 @@ impl Startup {
             connections: Arc::new(Semaphore::new(room)),
             refusals: Arc::new(Semaphore::new(spare.refusals())),
             head: bounds::head(&limits, &pseudonym),
-            hello: client_hello::Limits {
-                max_bytes: limits.client_hello_max_bytes,
-                timeout: limits.client_hello_timeout,
-            },
+            hello: bounds::hello(&limits),
             dial: bounds::dial(&limits),
             tunnel: tunnel::Limits { idle: limits.tunnel_idle_timeout, max_duration: Some(limits.tunnel_max_duration) },
             forward: bounds::forward(&limits, &pseudonym),

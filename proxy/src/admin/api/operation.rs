@@ -80,6 +80,15 @@ impl Verb {
         }
     }
 
+    /// Whether it closes rather than opens, and so is not kept from happening by a record that cannot be kept. What opens
+    /// all the same, such as the return to `normal`, asks for its record itself.
+    pub fn closes(self) -> bool {
+        match self {
+            Verb::Get | Verb::Post => false,
+            Verb::Put | Verb::Delete => true,
+        }
+    }
+
     /// Whether it may change something.
     pub fn changes(self) -> bool {
         match self {

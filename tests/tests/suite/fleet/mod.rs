@@ -7,7 +7,7 @@ mod races;
 use std::time::{Duration, Instant};
 
 use gatepass_tests::etcd::Cluster;
-use gatepass_tests::{Client, Gateway, Origin, Setup, eventually};
+use gatepass_tests::{Bundle, Client, Gateway, Origin, Setup, eventually};
 use serde_json::{Value, json};
 
 use crate::overrides::locked;
@@ -21,11 +21,15 @@ struct Fleet {
 
 impl Fleet {
     fn new() -> Fleet {
+        Fleet::of(locked)
+    }
+
+    fn of(bundle: impl Fn(u16) -> Bundle) -> Fleet {
         let (cluster, origin) = (Cluster::start(), Origin::echo());
         let start = |_| {
             let setup = Setup::new().operators().section(&cluster.state_section());
             setup.resolver.answer("site.test", &["127.0.0.1"]);
-            setup.start(&locked(origin.port()))
+            setup.start(&bundle(origin.port()))
         };
         let gateways = (0..3).map(start).collect();
         Fleet { cluster, origin, gateways }

@@ -3,9 +3,10 @@
 use std::time::{Duration, Instant};
 
 use gatepass_tests::eventually;
+use gatepass_tests::trouble::Trouble;
 use serde_json::json;
 
-use super::Fleet;
+use super::{Fleet, locked};
 
 #[test]
 fn the_drill_with_the_leader_killed_in_the_middle() {
@@ -49,6 +50,34 @@ fn a_grant_ends_at_its_time_with_the_whole_store_gone() {
     assert_eq!(again.client().connect(&format!("site.test:{}", fleet.origin.port())).status, 403);
     let ready = again.operator("vera").get(&again, "/ready").1;
     assert!(ready["degraded"].to_string().contains("the store"), "{ready}");
+}
+
+#[test]
+fn a_gateway_that_cannot_record_still_ends_and_contains_and_opens_nothing() {
+    let fleet = Fleet::of(|port| locked(port).platform("modes: {lockdown: {allow_when: \"false\"}}\n"));
+    let id = fleet.granted(60);
+    fleet.until(200);
+    let (first, alice) = (&fleet.gateways[0], fleet.gateways[0].operator("alice"));
+    let trouble = Trouble::with(first.process(), &["pwrite64:error=ENOSPC"]);
+    eventually("nothing more is granted there", || {
+        (alice.post(first, "/v1/grants", &fleet.asked(61)).0 == 503).then_some(())
+    });
+    let set = |mode: &str| alice.put(first, "/v1/mode", &json!({"mode": mode, "reason": "the disk is full, and more"}));
+    assert_eq!(set("lockdown").0, 200);
+    let (status, problem) = set("normal");
+    assert_eq!((status, &problem["status"]), (503, &503.into()), "{problem}");
+    let (status, ended) = alice.delete(first, &format!("/v1/grants/{id}"));
+    assert_eq!((status, &ended["status"]), (200, &"revoked".into()), "{ended}");
+    for gateway in &fleet.gateways[1..] {
+        let of = gateway.operator("vera");
+        eventually("the others are contained", || (of.get(gateway, "/v1/mode").1["mode"] == "lockdown").then_some(()));
+        eventually("the others know its end", || {
+            (of.get(gateway, &format!("/v1/grants/{id}")).1["status"] == "revoked").then_some(())
+        });
+    }
+    assert!(first.log().contains("could not be recorded"), "{}", first.log());
+    drop(trouble);
+    eventually("it records again, and may open again", || (set("normal").0 == 200).then_some(()));
 }
 
 #[test]

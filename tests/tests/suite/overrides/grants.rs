@@ -198,7 +198,7 @@ fn metadata_stays_shut_under_a_grant_for_its_name() {
 }
 
 #[test]
-fn without_evidence_there_is_no_grant_and_what_holds_can_still_be_ended() {
+fn without_evidence_there_is_no_grant() {
     let world = World::of(Setup::new().section("limits: {evidence_commit_timeout: 500ms}"), locked);
     let held = world.granted(60);
     let (_, waiting) = {
