@@ -6,8 +6,25 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::entry::{Done, Terms, show_length};
+use super::entry::{Done, Terms, Who, show_length};
 use crate::evidence::Details;
+
+/// Requests that wait at once, of one requester: a list that nobody can read is no list.
+const PENDING_EACH: usize = 20;
+
+/// Requests that wait at once, of all workloads: they keep no operator from asking.
+const PENDING_MAX: usize = 1_000;
+
+/// The same where each of them has one: a few workloads with many keep no other from its first.
+const PENDING_FIRST: usize = 5_000;
+
+/// Whether one more request may wait, beside these.
+pub fn may_wait(pending: &[&Exception], by: &Who) -> bool {
+    let own = pending.iter().filter(|one| one.requested.by == *by).count();
+    let of_workloads = pending.iter().filter(|one| one.requested.by.is_workload()).count();
+    let most = if own == 0 { PENDING_FIRST } else { PENDING_MAX };
+    own < PENDING_EACH && (!by.is_workload() || of_workloads < most)
+}
 
 /// What an exception does.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -181,5 +198,47 @@ impl Exception {
             .text("for", &show_length(SignedDuration::from_secs(self.seconds)))
             .maybe("requested_by", Some(&self.requested.by.person))
             .maybe("ends", self.ends.map(|at| at.to_string()).as_deref())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::entry::WORKLOAD;
+    use super::*;
+
+    fn who(name: &str, method: &str) -> Who {
+        Who { name: name.to_owned(), person: name.to_owned(), method: method.to_owned() }
+    }
+
+    fn asked(by: &Who) -> Exception {
+        Exception {
+            id: String::new(),
+            effect: Effect::Permits("web".to_owned()),
+            terms: Terms::default(),
+            reason: String::new(),
+            ticket: None,
+            seconds: 1,
+            requested: Done { at: Timestamp::UNIX_EPOCH, by: by.clone(), reason: None },
+            decision: None,
+            approved: None,
+            begins: None,
+            ends: None,
+            closed: None,
+            reminded: None,
+        }
+    }
+
+    #[test]
+    fn workloads_that_ask_for_much_keep_neither_operators_nor_others_from_asking() {
+        let (loud, quiet, operator) = (who("loud", WORKLOAD), who("quiet", WORKLOAD), who("olga", "token"));
+        let many = asked(&who("many", WORKLOAD));
+        let (loud_one, quiet_one) = (asked(&loud), asked(&quiet));
+        let mut pending = vec![&many; PENDING_MAX];
+        assert!(may_wait(&pending, &loud) && may_wait(&pending, &operator));
+        pending.push(&quiet_one);
+        assert!(!may_wait(&pending, &quiet), "its second has to wait for room");
+        assert!(may_wait(&[&loud_one; PENDING_EACH - 1], &loud) && !may_wait(&[&loud_one; PENDING_EACH], &loud));
+        pending.resize(PENDING_FIRST, &many);
+        assert!(!may_wait(&pending, &loud) && may_wait(&pending, &operator));
     }
 }

@@ -8,17 +8,11 @@ use uuid::Uuid;
 
 use super::draft::{check_length, check_text};
 use super::entry::{Destinations, Done, Terms, WORKLOAD, Who, show_length};
-use super::exception::{Effect, Exception, Status};
+use super::exception::{Effect, Exception, Status, may_wait};
 use super::grants::APPROVING;
 use super::held::{EXCEPTIONS, Entry};
 use super::store::{Committed, Condition, Transaction, Unavailable, Write};
 use super::{Refused, State};
-
-/// Requests that wait at once, of one requester: a list that nobody can read is no list.
-const PENDING_EACH: usize = 20;
-
-/// Requests that wait at once, of all workloads: they keep no operator from asking.
-const PENDING_MAX: usize = 1_000;
 
 /// What somebody asks for.
 #[derive(Clone, Debug, Deserialize)]
@@ -95,9 +89,7 @@ impl State {
             if let Some(first) = pending.iter().find(same) {
                 return Ok(first.view(now));
             }
-            let own = pending.iter().filter(|one| one.requested.by == exception.requested.by).count();
-            let of_workloads = pending.iter().filter(|one| one.requested.by.is_workload()).count();
-            if own >= PENDING_EACH || (exception.requested.by.is_workload() && of_workloads >= PENDING_MAX) {
+            if !may_wait(&pending, &exception.requested.by) {
                 let detail = "too many requests wait already: withdraw some, or have them decided";
                 return Err(Refused::Conflict(detail.to_owned()));
             }
