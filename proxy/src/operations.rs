@@ -152,6 +152,7 @@ fn policy(shared: &Shared) -> PolicyView {
             PolicyState::Current => None,
             PolicyState::Stale { problems, .. } => problems.lines().next().map(str::to_owned),
         },
+        fleet: shared.state.fleet(),
     }
 }
 

@@ -120,6 +120,8 @@ pub struct PolicyView {
     pub activated: jiff::Timestamp,
     /// The first problem of the last reload, where that was rejected.
     pub last_error: Option<String>,
+    /// What every gateway of the fleet decides by; empty where this one has its store for itself.
+    pub fleet: Vec<serde_json::Value>,
 }
 
 /// Bounds of the admin listener.

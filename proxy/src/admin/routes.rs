@@ -73,8 +73,9 @@ pub(super) fn policy(asked: &Asked<'_>) -> Answered {
         "bundle": view.policy.bundle, "digest": view.policy.digest, "serial": view.policy.serial,
         "rules": view.rules, "activated": view.activated.to_string(),
     });
-    if let (Some(error), Value::Object(fields)) = (view.last_error, &mut body) {
-        fields.insert("last_error".into(), error.into());
+    if let Value::Object(fields) = &mut body {
+        fields.extend(view.last_error.map(|error| ("last_error".to_owned(), error.into())));
+        fields.extend((!view.fleet.is_empty()).then(|| ("fleet".to_owned(), view.fleet.into())));
     }
     Ok(reply::json(StatusCode::OK, &body))
 }

@@ -78,6 +78,8 @@ pub struct Metrics {
     pub exceptions_pending: Gauge,
     /// From the request of an exception to its decision.
     pub exception_decision: Histogram,
+    /// Gateways of another mind.
+    pub policy_disagreeing: Gauge,
     /// Time since the store was heard of.
     pub state_staleness: Gauge,
     /// Announcements that were not taken.
@@ -149,6 +151,7 @@ impl Metrics {
             exceptions_active: make.gauge(EXCEPTIONS_ACTIVE, &[]),
             exceptions_pending: make.gauge(EXCEPTIONS_PENDING, &[]),
             exception_decision: make.histogram(EXCEPTION_DECISION),
+            policy_disagreeing: make.gauge(POLICY_DISAGREEING, &[]),
             state_staleness: make.gauge(STATE_STALENESS, &[]),
             webhook_failures: make.counter(WEBHOOK_FAILURES, &[]),
             rules_expiring: EXPIRING_WITHIN

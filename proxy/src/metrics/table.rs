@@ -75,6 +75,7 @@ catalogue! {
     EXCEPTIONS_ACTIVE "gatepass.exceptions.active" Gauge Count [] "Exceptions of the store in force.";
     EXCEPTIONS_PENDING "gatepass.exceptions.pending" Gauge Count [] "Exceptions that wait for an approver.";
     EXCEPTION_DECISION "gatepass.exceptions.decision.duration" Histogram Seconds [] "Time from the request of an exception to its approval or denial.";
+    POLICY_DISAGREEING "gatepass.policy.disagreeing" Gauge Count [] "Gateways that share the store of this one and decide by another state of its bundle.";
     STATE_STALENESS "gatepass.state.staleness" Gauge Seconds [] "Time since the store of grants, exceptions and the mode was heard of last; 0 while it is.";
     WEBHOOK_FAILURES "gatepass.webhook.failures" Counter Count [] "Announcements that a webhook did not take, each try.";
     RULES_EXPIRING "gatepass.rules.expiring" Gauge Count ["within"] "Rules that expire soon.";

@@ -8,6 +8,7 @@ use gatepass_policy::overrides::{NORMAL, Override};
 use jiff::{SignedDuration, Timestamp};
 
 use super::exception::{self, Exception};
+use super::fleet::{POLICIES, Pointer};
 use super::grant::{Grant, Scope, Status};
 use super::mode::{Heard, ModeEntry};
 use super::order::Order;
@@ -53,6 +54,8 @@ pub struct Held {
     pub mode: Option<Entry<Heard>>,
     pub local_mode: Option<Heard>,
     pub uses: BTreeMap<String, BTreeMap<String, Uses>>,
+    /// What each gateway decides by, by replica.
+    pub policies: BTreeMap<String, Pointer>,
     /// Ends as this gateway reckons them, by path.
     ends: BTreeMap<String, Timestamp>,
     /// Of them, those earlier than what was written, until they are on this gateway's disk.
@@ -90,6 +93,7 @@ impl Held {
             mode: None,
             local_mode: None,
             uses: BTreeMap::new(),
+            policies: BTreeMap::new(),
             ends: BTreeMap::new(),
             earlier: Vec::new(),
             unreadable: BTreeMap::new(),
@@ -104,6 +108,7 @@ impl Held {
     pub fn replace(&mut self, view: &View, now: Timestamp) {
         self.grants.retain(|_, entry| entry.value.scope == Scope::Local);
         self.exceptions.clear();
+        self.policies.clear();
         let grants = &self.grants;
         self.uses.retain(|grant, _| grants.contains_key(grant));
         self.unreadable.retain(|key, _| key.ends_with(HERE));
@@ -190,6 +195,9 @@ impl Held {
                 };
                 self.mode = Some(Entry { value: heard, revision: kept.revision });
             })
+        } else if let Some(replica) = kept.key.strip_prefix(POLICIES) {
+            let pointer = read(&kept.value).and_then(|one| sound::pointer(&one).map(|()| one));
+            pointer.map(|one: Pointer| drop(self.policies.insert(replica.to_owned(), one)))
         } else {
             self.take_uses(&kept.key, &kept.value)
         };
@@ -228,6 +236,8 @@ impl Held {
             self.exceptions.remove(id);
         } else if key == MODE {
             self.mode = None;
+        } else if let Some(replica) = key.strip_prefix(POLICIES) {
+            self.policies.remove(replica);
         } else if let Some((grant, gateway)) = key.strip_prefix(USES).and_then(|rest| rest.split_once('/')) {
             let Some(uses) = self.uses.get_mut(grant) else { return };
             uses.remove(gateway);

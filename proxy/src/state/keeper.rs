@@ -121,6 +121,8 @@ impl State {
             tokio::time::sleep(FLUSH_EVERY).await;
             self.flush_usage().await;
             self.remind(self.now()).await;
+            self.point().await;
+            self.metrics.policy_disagreeing.set(to_f64(self.disagreeing().len()));
             if tended.elapsed() >= TEND_EVERY {
                 tended = Instant::now();
                 self.tend().await;

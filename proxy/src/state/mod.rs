@@ -39,6 +39,8 @@ pub use modes::ModeRequest;
 
 mod claims;
 
+mod fleet;
+
 mod telling;
 
 mod webhooks;
@@ -51,6 +53,7 @@ use std::time::{Duration, Instant};
 
 use claims::Rate;
 use entry::Who;
+use fleet::Pointed;
 use gatepass_policy::identity::Identity;
 use gatepass_policy::pattern::IdentityPattern;
 use held::{Held, Longest, Trust};
@@ -225,6 +228,8 @@ pub struct State {
     copy_lacks: AtomicBool,
     /// Grants of this gateway alone are changed one at a time.
     local_turn: tokio::sync::Mutex<()>,
+    /// What was told last of the policy here.
+    pointed: Mutex<Pointed>,
     /// What is in force is laid over the policy by one at a time, so that an older image never lies over a later one.
     laying: Mutex<()>,
     wake: Notify,
@@ -287,6 +292,7 @@ impl State {
             ran_until,
             copy_lacks: AtomicBool::new(false),
             local_turn: tokio::sync::Mutex::new(()),
+            pointed: Mutex::new(None),
             laying: Mutex::new(()),
             wake: Notify::new(),
         };
@@ -333,6 +339,7 @@ impl State {
         let held = self.held();
         worries.extend(held.unreadable.iter().map(|(key, why)| format!("state: `{key}` cannot be read: {why}")));
         drop(held);
+        worries.extend(self.disagreement());
         worries
             .extend(self.policy.current().dormant.iter().map(|dormant| format!("{}: {}", dormant.path, dormant.why)));
         worries

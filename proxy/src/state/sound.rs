@@ -5,6 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::entry::{Done, Who};
 use super::exception::Exception;
+use super::fleet::Pointer;
 use super::grant::{Grant, Scope};
 
 /// Of a grant that is kept under this id.
@@ -28,6 +29,17 @@ pub(super) fn exception(one: &Exception, id: &str) -> Result<(), String> {
     match one.begins {
         None => Ok(()),
         Some(_) => approved(one.approved.as_ref(), &one.requested.by),
+    }
+}
+
+/// Of what a gateway decides by: it is shown to people.
+pub(super) fn pointer(one: &Pointer) -> Result<(), String> {
+    let plain = |text: &str| !text.is_empty() && text.len() <= 256 && !text.chars().any(char::is_control);
+    let hex = one.digest.strip_prefix("sha256:").unwrap_or_default();
+    let digest = hex.len() == 64 && hex.bytes().all(|byte| byte.is_ascii_hexdigit());
+    match plain(&one.gateway) && plain(&one.bundle) && digest {
+        true => Ok(()),
+        false => Err("it names no gateway, bundle and digest".to_owned()),
     }
 }
 

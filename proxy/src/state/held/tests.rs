@@ -230,3 +230,20 @@ fn an_end_that_was_reckoned_is_not_a_later_one_after_a_restart() {
     held.hear_some(6, &[kept("grants/h", &with(grant(), json!({"id": "h"})), 6)], &[], at(0));
     assert!(held.take_earlier().is_empty());
 }
+
+#[test]
+fn what_gateways_decide_by_is_told_as_it_is_kept_and_never_where_it_is_none() {
+    let mut held = held();
+    let kept = |key: &str, value: &str, revision| Kept { key: key.to_owned(), value: value.into(), revision };
+    let digest = format!("sha256:{}", "a".repeat(64));
+    let sound = format!(r#"{{"gateway":"gw","bundle":"corp","digest":"{digest}","activated":"2030-01-01T00:00:00Z"}}"#);
+    held.hear_some(2, &[kept("policies/one", &sound, 2), kept("policies/two", &sound, 2)], &[], at(0));
+    assert_eq!(held.policies.keys().collect::<Vec<_>>(), ["one", "two"]);
+    // Its gateway is gone.
+    held.hear_some(3, &[], &["policies/two".to_owned()], at(1));
+    assert_eq!(held.policies.keys().collect::<Vec<_>>(), ["one"]);
+    for bad in [&sound.replace("gw", r"\u0007"), &sound.replace("sha256:", "md5:"), "{"] {
+        held.hear_some(4, &[kept("policies/one", bad, 4)], &[], at(2));
+        assert!(held.policies.is_empty() && held.unreadable.contains_key("policies/one"), "{bad}");
+    }
+}

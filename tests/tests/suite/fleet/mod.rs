@@ -1,5 +1,7 @@
 //! Three gateways that share one store: what an operator says to one holds on all, whoever of the store dies meanwhile.
 
+mod minds;
+
 mod outages;
 
 mod races;
@@ -26,10 +28,11 @@ impl Fleet {
 
     fn of(bundle: impl Fn(u16) -> Bundle) -> Fleet {
         let (cluster, origin) = (Cluster::start(), Origin::echo());
+        let bundle = bundle(origin.port());
         let start = |_| {
             let setup = Setup::new().operators().section(&cluster.state_section());
             setup.resolver.answer("site.test", &["127.0.0.1"]);
-            setup.start(&bundle(origin.port()))
+            setup.start(&bundle)
         };
         let gateways = (0..3).map(start).collect();
         Fleet { cluster, origin, gateways }
