@@ -56,6 +56,11 @@ impl Origin {
         Origin::start("127.0.0.1:0", Manner::Http)
     }
 
+    /// The same at another address of loopback, where nobody comes by whose own origin had this port before.
+    pub fn http_at(ip: &str) -> Origin {
+        Origin::start(&format!("{ip}:0"), Manner::Http)
+    }
+
     /// Answers HTTP inside TLS, under these names.
     pub fn https(ca: &Ca, names: &[&str]) -> Origin {
         Origin::start("127.0.0.1:0", Manner::Https(server_config(ca, names)))

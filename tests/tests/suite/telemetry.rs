@@ -96,7 +96,8 @@ fn nothing_that_a_client_chooses_becomes_a_series() {
     }
     gateway.decided(180);
     let after = metrics(&gateway);
-    let counted = after.lines().find(|line| line.contains("outcome=\"admitted\",reason=\"allowed\"")).unwrap();
+    let counted =
+        after.lines().find(|line| line.contains("outcome=\"admitted\",reason=\"allowed\",mode=\"normal\"")).unwrap();
     assert!(counted.ends_with(" 60"), "it counts: {counted}");
     assert_eq!(series(&after), before);
     assert!(!after.contains("random.test"), "{after}");

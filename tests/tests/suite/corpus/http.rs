@@ -185,8 +185,8 @@ fn check_head(row: &Row, head: &str, port: u16) {
 #[test]
 fn every_row_that_is_refused_is_refused_once_and_reaches_nobody() {
     let setup = Setup::new();
-    let origin = Origin::http();
-    setup.resolver.answer("allowed.test", &["127.0.0.1"]);
+    let origin = Origin::http_at("127.7.7.7");
+    setup.resolver.answer("allowed.test", &["127.7.7.7"]);
     let gateway = setup.start(&policy(origin.port()));
     let mut findings = Findings::new();
     let mut sent = 0;
@@ -199,6 +199,9 @@ fn every_row_that_is_refused_is_refused_once_and_reaches_nobody() {
     assert_eq!(gateway.setup.resolver.queries(), [""; 0], "nothing was looked up");
     assert_eq!(gateway.decisions().len(), sent, "one record each");
     assert!(sent > 110, "{sent} rows");
+    // It is there to be reached.
+    assert_eq!(gateway.client().fetch(&format!("http://allowed.test:{}/", origin.port()), "").unwrap().status, 200);
+    assert_eq!(origin.connections(), 1);
 }
 
 fn is_refused(row: &Row) -> bool {
