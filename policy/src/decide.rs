@@ -78,7 +78,10 @@ pub(crate) fn decide(set: &PolicySet, facts: &Facts, overrides: &Overrides) -> V
     match (missing.is_empty(), standing.holds) {
         (false, _) => Verdict::Pending(missing),
         // A grant is told wherever it covers, also where a rule had to open the address.
-        (true, Some(id)) => answer.allow(tally.grant.unwrap_or(id), standing.keeping.max(tally.allows.keeping)),
+        (true, Some(id)) => {
+            let keeping = standing.keeping.max(tally.allows.keeping);
+            answer.allow(tally.grant.unwrap_or(id), keeping, tally.exception)
+        }
         (true, None) => answer.deny(Reason::RuleError, standing.pending),
     }
 }
@@ -113,6 +116,8 @@ struct Tally {
     deny: Option<(Tier, RuleId, Cause)>,
     /// The grant that covers this.
     grant: Option<RuleId>,
+    /// The exception without which a guardrail would speak.
+    exception: Option<Arc<RuleInfo>>,
     deny_waits: AttributeSet,
     allows: Allows,
     /// Those of `allows` that name networks.
@@ -147,8 +152,14 @@ impl Tally {
         let knowledge = knowledge(facts);
         let mut tally = Tally { grant: overrides.granting(facts), ..Tally::default() };
         set.visit_enforced(facts, |id, rule| match rule.tier {
-            Tier::Guardrail if tally.lifts(id, rule, facts, overrides) => {}
-            Tier::Guardrail | Tier::TeamDeny => tally.deny(rule.tier, id, rule.judge(facts, knowledge).truth),
+            Tier::Guardrail if rule.lifts.grant && tally.grant.is_some() => {}
+            Tier::Guardrail | Tier::TeamDeny => {
+                let truth = rule.judge(facts, knowledge).truth;
+                match rule.lifts.exception.then(|| overrides.lifting(id, facts)).flatten() {
+                    Some(exception) => tally.excepted(exception, truth),
+                    None => tally.deny(rule.tier, id, truth),
+                }
+            }
             Tier::Allow => tally.allow(id, rule, facts, knowledge),
         });
         if let (Some(mode), None) = (&overrides.restriction, tally.grant) {
@@ -167,8 +178,12 @@ impl Tally {
         tally
     }
 
-    fn lifts(&self, id: RuleId, rule: &Rule, facts: &Facts, overrides: &Overrides) -> bool {
-        (rule.lifts.grant && self.grant.is_some()) || (rule.lifts.exception && overrides.lifted(id, facts))
+    /// A guardrail with this to say is lifted by this exception.
+    fn excepted(&mut self, exception: &Arc<RuleInfo>, truth: Truth) {
+        let first = self.exception.as_ref().is_none_or(|known| exception.path < known.path);
+        if truth != Truth::No && first {
+            self.exception = Some(Arc::clone(exception));
+        }
     }
 
     fn deny(&mut self, tier: Tier, id: RuleId, truth: Truth) {
@@ -232,7 +247,7 @@ fn reason(tier: Tier, cause: Cause) -> Reason {
 }
 
 impl Answer<'_> {
-    fn allow(&self, id: RuleId, keeping: Keeping) -> Verdict {
+    fn allow(&self, id: RuleId, keeping: Keeping, exception: Option<Arc<RuleInfo>>) -> Verdict {
         let declared = self.facts.subject.declared.is_some()
             && self.set.rule(id).is_some_and(|rule| rule.trust == Trust::Declared);
         let reason = match (self.set.rule(id), self.overrides.grants_by(id)) {
@@ -241,11 +256,13 @@ impl Answer<'_> {
             (None, false) => Reason::Permitted,
         };
         let decision = self.decision(Effect::Allow, reason, Some(id));
-        Verdict::Allow(Decision { used_declared: declared, keeping, ..decision })
+        Verdict::Allow(Decision { used_declared: declared, keeping, exception, ..decision })
     }
 
     fn deny(&self, reason: Reason, id: Option<RuleId>) -> Verdict {
-        Verdict::Deny(self.decision(Effect::Deny, reason, id))
+        let rule = id.and_then(|id| self.set.rule(id));
+        let liftable = reason == Reason::Guardrail && rule.is_some_and(|rule| rule.lifts.exception);
+        Verdict::Deny(Decision { liftable, ..self.decision(Effect::Deny, reason, id) })
     }
 
     fn floor(&self, ip: IpAddr, row: Classified, allows: &Allows) -> Verdict {
@@ -263,6 +280,8 @@ impl Answer<'_> {
             rule: id.and_then(|id| self.info(id)),
             detail: None,
             overridden: None,
+            exception: None,
+            liftable: false,
             shadow: self.shadow(),
             used_declared: false,
             keeping: Keeping::AsConfigured,

@@ -150,6 +150,10 @@ pub struct Decision {
     pub detail: Option<String>,
     /// On `address_floor`: the allow that the floor overrode.
     pub overridden: Option<Arc<RuleInfo>>,
+    /// On an allow: the exception without which a guardrail would have denied it.
+    pub exception: Option<Arc<RuleInfo>>,
+    /// Whether the guardrail that denies takes exceptions.
+    pub liftable: bool,
     /// What rules in shadow would have said, were it theirs to say.
     pub shadow: Vec<Shadow>,
     /// Whether an allow that decided read the classes that the client declared.

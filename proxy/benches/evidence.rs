@@ -82,6 +82,8 @@ fn allowed() -> DecisionRecord {
         rule: Some(Arc::new(rule)),
         detail: None,
         overridden: None,
+        exception: None,
+        liftable: false,
         shadow: Vec::new(),
         used_declared: false,
         keeping: Keeping::AsConfigured,

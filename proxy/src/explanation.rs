@@ -29,9 +29,9 @@ pub fn explain(record: &DecisionRecord) -> String {
             let _ = writeln!(text, "           {failed}");
         }
     }
-    if record.effect == Effect::Deny && record.reason.code.tells_nearest() && may_ask(record) {
-        let _ =
-            writeln!(text, "  ask      gatepass exception request --to {} --for 24h --reason \"…\"", whither(record));
+    if let Some(what) = askable(record) {
+        let to = whither(record);
+        let _ = writeln!(text, "  ask      gatepass exception request --to {to} {what}--for 24h --reason \"…\"");
     }
     if !record.shadow.is_empty() {
         for shadow in &record.shadow {
@@ -39,6 +39,18 @@ pub fn explain(record: &DecisionRecord) -> String {
         }
     }
     text
+}
+
+/// What an exception for this denial says beside its destination; `None` where none would help, or nobody may ask.
+fn askable(record: &DecisionRecord) -> Option<String> {
+    if record.effect != Effect::Deny || !may_ask(record) {
+        return None;
+    }
+    match (record.reason.code.tells_nearest(), &record.rule) {
+        (true, _) => Some(String::new()),
+        (false, Some(rule)) if record.liftable => Some(format!("--lifts {} ", rule.0.path)),
+        (false, _) => None,
+    }
 }
 
 /// Whether the caller is somebody for whom an exception can be asked.

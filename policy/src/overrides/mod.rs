@@ -133,9 +133,10 @@ impl Overrides {
         (self.base..).zip(&self.grants).find(|(_, rule)| holds(rule)).map(|(id, _)| id)
     }
 
-    /// Whether an exception in force lifts this guardrail here.
-    pub(crate) fn lifted(&self, guardrail: RuleId, facts: &Facts) -> bool {
-        self.lifts.iter().any(|(id, rule)| *id == guardrail && in_force(rule, facts))
+    /// The exception in force that lifts this guardrail here, the first by path.
+    pub(crate) fn lifting(&self, guardrail: RuleId, facts: &Facts) -> Option<&Arc<RuleInfo>> {
+        let of = self.lifts.iter().filter(|(id, _)| *id == guardrail).map(|(_, rule)| rule);
+        of.filter(|rule| in_force(rule, facts)).map(|rule| &rule.info).min_by(|one, other| one.path.cmp(&other.path))
     }
 
     /// Exceptions that allow, with the ids by which decisions name them.

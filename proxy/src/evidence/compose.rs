@@ -141,6 +141,7 @@ fn bare(now: Timestamp, effect: Effect, outcome: Outcome, stage: Stage, reason: 
         rule: None,
         grant: None,
         exception: None,
+        liftable: false,
         nearest: Vec::new(),
         shadow: Vec::new(),
         identity: None,
@@ -193,13 +194,13 @@ fn of_facts(
 fn lay_over(record: &mut DecisionRecord, facts: &Facts, decision: &Decision) {
     record.rule = decision.rule.clone().map(Rule);
     let path = decision.rule.as_deref().map(|rule| &*rule.path);
-    match decision.reason {
-        Reason::Grant => record.grant = path.and_then(|path| path.strip_prefix("grant/")).map(Text::name),
-        Reason::Permitted => {
-            record.exception = path.map(|path| Text::name(path.strip_prefix("exception/").unwrap_or(path)));
-        }
-        _ => {}
+    if decision.reason == Reason::Grant {
+        record.grant = path.and_then(|path| path.strip_prefix("grant/")).map(Text::name);
     }
+    let lifting = decision.exception.as_deref().map(|exception| &*exception.path);
+    let exception = path.filter(|_| decision.reason == Reason::Permitted).or(lifting);
+    record.exception = exception.map(|path| Text::name(path.strip_prefix("exception/").unwrap_or(path)));
+    record.liftable = decision.liftable;
     record.shadow = decision
         .shadow
         .iter()

@@ -117,7 +117,7 @@ fields! {
     "rule.purpose" => Attribute("gatepass.rule.purpose"), "Why the rule exists.";
     "rule.expires" => Attribute("gatepass.rule.expires"), "The end of the rule.";
     "grant" => Attribute("gatepass.grant.id"), "The break-glass grant that allowed it, or that this is about.";
-    "exception" => Attribute("gatepass.exception.id"), "The exception that allowed it, or that this is about.";
+    "exception" => Attribute("gatepass.exception.id"), "The exception that allowed it or lifted a guardrail for it, or that this is about.";
     "action" => Attribute("gatepass.action"), "What was done, on records of grants, exceptions, modes and calls of the admin listener.";
     "drill" => Attribute("gatepass.drill"), "True on an exercise.";
     "operator.name" => Attribute("gatepass.operator.name"), "The operator who did it.";

@@ -61,9 +61,12 @@ pub struct DecisionRecord {
     /// The break-glass grant that allowed it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub grant: Option<Text>,
-    /// The exception that allowed it.
+    /// The exception that allowed it, or that lifted a guardrail which would have denied it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exception: Option<Text>,
+    /// Whether the guardrail that denied it takes exceptions. Only for the answer to whoever asked: the policy says it, too.
+    #[serde(skip)]
+    pub liftable: bool,
     /// The allows that came nearest.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub nearest: Vec<Near>,

@@ -93,6 +93,8 @@ pub(crate) fn decision(effect: Effect, reason: Reason) -> Decision {
         rule: (effect == Effect::Allow).then(rule),
         detail: None,
         overridden: None,
+        exception: None,
+        liftable: false,
         shadow: Vec::new(),
         used_declared: false,
         keeping: Keeping::AsConfigured,

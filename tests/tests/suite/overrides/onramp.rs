@@ -92,6 +92,9 @@ fn a_developer_runs_the_line_that_the_denial_printed() {
 fn what_was_approved_is_exported_as_a_file_that_the_bundle_takes() {
     let ramp = Ramp::new(locked);
     let to = format!("site.test:{}", ramp.origin.port());
+    let denied = ramp.reply().body;
+    let line = format!("ask      gatepass exception request --to {to} --lifts guard/locked --for 24h --reason \"…\"");
+    assert!(denied.contains(&line), "{denied}");
     let asked = ramp.run(&[
         "exception",
         "request",
@@ -108,7 +111,9 @@ fn what_was_approved_is_exported_as_a_file_that_the_bundle_takes() {
     let id = json(&asked)["id"].as_str().unwrap().to_owned();
     assert_eq!(ramp.attempt(), 403);
     assert!(ramp.operator("bob", &["exception", "approve", &id]).status.success());
-    assert_eq!(ramp.attempt(), 200);
+    let reply = ramp.reply();
+    let record = ramp.gateway.decision(&reply.id());
+    assert_eq!((reply.status, &record["exception"]), (200, &id.as_str().into()), "what lifted it is told: {record}");
     let file = ramp.operator("vera", &["exception", "export"]);
     let text = String::from_utf8(file.stdout).unwrap().replace("\"…\"", "security@example.com");
     ramp.gateway.setup.scratch.write("policy/exceptions.yaml", &text);
@@ -121,6 +126,16 @@ fn what_was_approved_is_exported_as_a_file_that_the_bundle_takes() {
     });
     assert!(ramp.operator("bob", &["exception", "close", &id]).status.success());
     assert_eq!(ramp.attempt(), 200);
+}
+
+#[test]
+fn a_guardrail_that_takes_no_exception_sends_nobody_asking() {
+    let hard =
+        "  - {id: hard, action: deny, purpose: never, lifted_by: [grant], when: 'destination.host == \"site.test\"'}\n";
+    let ramp = Ramp::new(|port| Bundle::new().allow("site", "site.test", &[port]).guardrail(hard));
+    let denied = ramp.reply();
+    assert_eq!(denied.status, 403);
+    assert!(denied.body.contains("guard/hard") && !denied.body.contains("ask "), "{}", denied.body);
 }
 
 #[test]
