@@ -7,25 +7,13 @@ use ipnet::IpNet;
 use jiff::Timestamp;
 
 use crate::decision::{Breadth, Effect, Keeping, RuleInfo};
-use crate::document::rules::{Enforcement, Trust};
+use crate::document::rules::{Enforcement, Lifts, Trust};
 use crate::expr::{Expr, Reading, Truth};
 use crate::facts::{Classes, Facts, Subject};
 use crate::host::Host;
 use crate::identity::Identity;
 use crate::pattern::{HostPattern, IdentityPattern};
 use crate::schema::{Attribute, AttributeSet};
-
-/// What lifts a guardrail where it covers a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Lifts {
-    pub(crate) exception: bool,
-    pub(crate) grant: bool,
-}
-
-impl Lifts {
-    /// Nothing does.
-    pub(crate) const NONE: Lifts = Lifts { exception: false, grant: false };
-}
 
 /// The order in which rules decide.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -8,9 +8,9 @@ use super::rules::{class_names, networks_of, unique};
 use crate::decision::{Keeping, RuleInfo};
 use crate::diagnostic::{At, Report};
 use crate::document::exceptions::{ExceptionEffect, RawException};
-use crate::document::rules::{Enforcement, Trust};
+use crate::document::rules::{Enforcement, Lifts, Trust};
 use crate::overrides::{Kind, Override};
-use crate::rule::{Lifts, Rule, Selector, Tier, Who};
+use crate::rule::{Rule, Selector, Tier, Who};
 
 /// One exception with the place to complain at once it is known whether the policy takes it.
 pub(super) fn compile(

@@ -7,7 +7,6 @@ use super::{egress_point, host, identity_without_captures, network};
 use crate::decision::Keeping;
 use crate::diagnostic::{At, Place, Report};
 use crate::pattern::{HostPattern, IdentityPattern};
-use crate::rule::Lifts;
 use crate::source::Node;
 use crate::source::read::{self, Fields};
 
@@ -28,6 +27,18 @@ pub(crate) enum Action {
 pub(crate) enum Enforcement {
     Enforce,
     Shadow,
+}
+
+/// What lifts a guardrail where it covers a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Lifts {
+    pub(crate) exception: bool,
+    pub(crate) grant: bool,
+}
+
+impl Lifts {
+    /// Nothing does.
+    pub(crate) const NONE: Lifts = Lifts { exception: false, grant: false };
 }
 
 /// Which classes an allow reads.

@@ -5,9 +5,10 @@ use ipnet::IpNet;
 use super::Kind;
 use crate::address;
 use crate::decision::{Keeping, RuleInfo};
+use crate::document::rules::Lifts;
 use crate::document::rules::{Enforcement, Trust};
 use crate::pattern::{HostPattern, IdentityPattern};
-use crate::rule::{Lifts, Rule, Selector, Tier, Who};
+use crate::rule::{Rule, Selector, Tier, Who};
 
 /// Entries of one list: an override is written by hand, in a hurry.
 const ENTRIES_MAX: usize = 64;

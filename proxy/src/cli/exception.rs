@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use super::Exit;
 use super::ask::{self, Place};
-use super::operator::{Credentials, Operator};
-use super::overrides::{Wanted, classes, closing, flag, list, look, out, places, say, short, until, whom};
+use super::operator::{Credentials, Operator, flag};
+use super::overrides::{Wanted, classes, closing, list, look, out, places, say, short, until, whom};
 use crate::evidence::questions::table::Table;
 
 #[derive(Subcommand)]

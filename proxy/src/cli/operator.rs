@@ -97,8 +97,28 @@ fn problem(answer: &Answer) -> String {
     let mut told = format!("error: {detail} ({})", answer.status);
     for fault in document.get("errors").and_then(Value::as_array).into_iter().flatten() {
         let field = text(fault, "field").filter(|field| !field.is_empty()).unwrap_or_else(|| "the body".to_owned());
-        let field = super::overrides::flag(&field);
+        let field = flag(&field);
         told.push_str(&format!("\n  {field}: {}", text(fault, "detail").unwrap_or_default()));
     }
     told
+}
+
+/// A field of a request, by the flag that fills it.
+pub fn flag(field: &str) -> &str {
+    match field {
+        "ttl" => "--for",
+        "identities" => "--identity",
+        "data_classes" => "--data-class",
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::flag;
+
+    #[test]
+    fn a_field_is_told_by_the_flag_that_fills_it() {
+        assert_eq!((flag("ttl"), flag("identities"), flag("mode")), ("--for", "--identity", "mode"));
+    }
 }

@@ -125,16 +125,6 @@ pub fn classes(one: &Value) -> String {
     joined(one.pointer("/data_classes"))
 }
 
-/// A field of a request, by the flag that fills it.
-pub fn flag(field: &str) -> &str {
-    match field {
-        "ttl" => "--for",
-        "identities" => "--identity",
-        "data_classes" => "--data-class",
-        other => other,
-    }
-}
-
 /// For whom.
 pub fn whom(one: &Value) -> String {
     joined(one.pointer("/identities"))
@@ -157,7 +147,7 @@ fn joined(list: Option<&Value>) -> String {
 mod tests {
     use serde_json::json;
 
-    use super::{flag, moment, seconds, until};
+    use super::{moment, seconds, until};
 
     #[test]
     fn a_moment_has_no_parts_of_a_second_and_what_has_not_begun_has_a_length() {
@@ -170,7 +160,7 @@ mod tests {
         assert_eq!(until(&json!({"for": "30m"})), "for 30m");
         let revoked = json!({"revoked": {"at": "2026-11-24T13:00:00.5Z"}, "ends": "2026-11-24T13:18:03Z"});
         assert_eq!(until(&revoked), "2026-11-24T13:00:00Z");
-        assert_eq!((until(&json!({})).as_str(), flag("ttl"), flag("mode")), ("", "--for", "mode"));
+        assert_eq!(until(&json!({})), "");
     }
 
     #[test]
