@@ -183,6 +183,11 @@ impl PolicySet {
         modes
     }
 
+    /// Whether nothing but grants goes in this mode. `false` for one that the policy does not have.
+    pub fn forbids_all(&self, mode: &str) -> bool {
+        self.mode(mode).is_some_and(|mode| mode.forbids_all())
+    }
+
     /// How long overrides may live.
     pub fn ceilings(&self) -> Ceilings {
         self.terms.ceilings

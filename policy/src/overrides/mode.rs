@@ -43,6 +43,11 @@ impl ModeRule {
         self.allow_when.as_ref()
     }
 
+    /// Whether nothing but grants goes in it, whatever is asked for.
+    pub(crate) fn forbids_all(&self) -> bool {
+        self.allow_when.as_ref().is_none_or(|expr| expr.source().trim() == "false")
+    }
+
     /// What it looks at.
     pub(crate) fn uses(&self) -> AttributeSet {
         self.allow_when.as_ref().map_or(AttributeSet::EMPTY, Expr::uses)

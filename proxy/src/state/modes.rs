@@ -82,12 +82,15 @@ impl State {
         let before = self.held().mode(now).to_owned();
         let set = Done { at: now, by: who.clone(), reason: Some(request.reason.clone()) };
         let entry = ModeEntry { mode: request.mode, set, seconds, local: false, seen: None };
-        // Containment is not kept waiting by a full disk; opening again is.
+        // Containment is not kept waiting by a full disk; opening again is, and so is all that might open something: another
+        // mode than one that forbids everything, or an end of what has none.
+        let forbids_all = self.policy.current().set.forbids_all(&entry.mode) && entry.seconds.is_none();
+        let narrows = entry.mode != NORMAL && (before == NORMAL || forbids_all);
         let recorded = self.record_mode(&entry, &before, Some(who)).await;
-        match (recorded, entry.mode == NORMAL) {
+        match (recorded, narrows) {
             (Ok(()), _) => {}
-            (Err(_), true) => return Err(Refused::unrecorded("the mode stays as it is")),
-            (Err(_), false) => {
+            (Err(_), false) => return Err(Refused::unrecorded("the mode stays as it is")),
+            (Err(_), true) => {
                 eprintln!("state: the mode is set to {} by {}, and the record could not be kept", entry.mode, who.name);
             }
         }

@@ -52,9 +52,11 @@ fn a_grant_ends_at_its_time_with_the_whole_store_gone() {
     assert!(ready["degraded"].to_string().contains("the store"), "{ready}");
 }
 
+const MODES: &str = "modes:\n  quiet: {allow_when: 'destination.port == 1'}\n  lockdown: {allow_when: \"false\"}\n";
+
 #[test]
 fn a_gateway_that_cannot_record_still_ends_and_contains_and_opens_nothing() {
-    let fleet = Fleet::of(|port| locked(port).platform("modes: {lockdown: {allow_when: \"false\"}}\n"));
+    let fleet = Fleet::of(|port| locked(port).platform(MODES));
     let id = fleet.granted(60);
     fleet.until(200);
     let (first, alice) = (&fleet.gateways[0], fleet.gateways[0].operator("alice"));
@@ -63,9 +65,14 @@ fn a_gateway_that_cannot_record_still_ends_and_contains_and_opens_nothing() {
         (alice.post(first, "/v1/grants", &fleet.asked(61)).0 == 503).then_some(())
     });
     let set = |mode: &str| alice.put(first, "/v1/mode", &json!({"mode": mode, "reason": "the disk is full, and more"}));
-    assert_eq!(set("lockdown").0, 200);
-    let (status, problem) = set("normal");
-    assert_eq!((status, &problem["status"]), (503, &503.into()), "{problem}");
+    assert_eq!(set("quiet").0, 200, "what narrows goes on");
+    assert_eq!(set("lockdown").0, 200, "and what narrows more");
+    for wider in ["normal", "quiet"] {
+        let (status, problem) = set(wider);
+        assert_eq!((status, &problem["status"]), (503, &503.into()), "{wider}: {problem}");
+    }
+    let soon = json!({"mode": "lockdown", "reason": "the disk is full, and more", "ttl": 1});
+    assert_eq!(alice.put(first, "/v1/mode", &soon).0, 503, "an early end opens, too");
     let (status, ended) = alice.delete(first, &format!("/v1/grants/{id}"));
     assert_eq!((status, &ended["status"]), (200, &"revoked".into()), "{ended}");
     for gateway in &fleet.gateways[1..] {
