@@ -10,7 +10,7 @@ use crate::document::rules::Trust;
 use crate::expr::{Landmarks, Marks, Spot};
 use crate::identity::{Certificate, Identity, Method};
 use crate::pattern::IdentityPattern;
-use crate::rule::{Rule, Selector, Who as Named};
+use crate::rule::{Rule, Selector, Tier, Who as Named};
 use crate::schema::{Attribute, AttributeSet};
 
 /// One identity, with the data classes that it declares.
@@ -29,6 +29,9 @@ const PATTERNS_MAX: usize = 400;
 const DECLARED_MAX: usize = 6;
 /// Stands for every segment that no rule writes out.
 const FRESH: &str = "any";
+
+/// What stands for the identities that no rule names.
+const OTHERS: [&str; 4] = ["other SPIFFE IDs", "other DNS names", "other tokens", "other networks"];
 
 /// The identities that tell apart all that `candidates` (of each side) and the landmarks distinguish.
 pub(super) fn identities(
@@ -81,16 +84,22 @@ struct Kinds {
     patterns: BTreeMap<String, IdentityPattern>,
     /// Labels that are asked for, with the values that they are compared with.
     labels: BTreeMap<Box<str>, BTreeSet<Box<str>>>,
-    /// Whether a rule means identities that it does not list.
+    /// Whether an allow means identities that it does not list.
     opens: bool,
     vague: AttributeSet,
 }
 
 impl Kinds {
     fn rule(&mut self, rule: &Rule) {
-        match &rule.who {
-            Named::Anyone => self.opens = true,
-            Named::Among(list) => list.iter().for_each(|selector| self.selector(selector)),
+        // Where every allow lists its identities, only those can be allowed, whoever is denied beside them.
+        let opens = rule.tier == Tier::Allow
+            && match &rule.who {
+                Named::Anyone => true,
+                Named::Among(_) => rule.exact_ids().is_none(),
+            };
+        self.opens |= opens;
+        if let Named::Among(list) = &rule.who {
+            list.iter().for_each(|selector| self.selector(selector));
         }
     }
 
@@ -102,7 +111,6 @@ impl Kinds {
         for (key, value) in &selector.labels {
             self.labels.entry(key.clone()).or_default().insert(value.clone());
         }
-        self.opens |= selector.id.is_none() && selector.spiffe_id.is_none();
     }
 
     fn pattern(&mut self, pattern: &IdentityPattern) {
@@ -111,7 +119,6 @@ impl Kinds {
                 self.exact.insert(id.to_owned());
             }
             None => {
-                self.opens = true;
                 self.patterns.insert(pattern.to_string(), pattern.clone());
             }
         }
@@ -235,12 +242,11 @@ impl Kinds {
         for (text, pattern) in &self.patterns {
             ids.push((self.instance(pattern, &fresh), text.clone()));
         }
-        for unknown in
-            [format!("spiffe://{fresh}.invalid/{fresh}"), format!("token:{fresh}"), format!("network:{fresh}")]
-        {
-            let label = format!("{} that no rule names", unknown.split([':']).next().unwrap_or_default());
-            ids.push((unknown, label));
-        }
+        let [spiffe, dns, token, network] = OTHERS;
+        ids.push((format!("spiffe://{fresh}.invalid/{fresh}"), spiffe.to_owned()));
+        ids.push((format!("dns:{fresh}.invalid"), dns.to_owned()));
+        ids.push((format!("token:{fresh}"), token.to_owned()));
+        ids.push((format!("network:{fresh}"), network.to_owned()));
         ids.push((crate::identity::ANONYMOUS.to_owned(), crate::identity::ANONYMOUS.to_owned()));
         self.registered_ids(sides, landmarks, &mut ids);
         ids

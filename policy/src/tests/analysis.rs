@@ -238,8 +238,13 @@ fn names(label: &str, host: &Host) -> bool {
 fn means(label: &str, id: &str) -> bool {
     match IdentityPattern::parse(label) {
         Ok(pattern) => pattern.matches(id),
-        // `token that no rule names`
-        Err(_) => label.split(' ').next().is_some_and(|scheme| id.starts_with(scheme)),
+        Err(_) => match label {
+            "other SPIFFE IDs" => id.starts_with("spiffe:"),
+            "other DNS names" => id.starts_with("dns:"),
+            "other tokens" => id.starts_with("token:"),
+            "other networks" => id.starts_with("network:"),
+            unknown => panic!("`{unknown}` stands for nobody"),
+        },
     }
 }
 

@@ -1,5 +1,6 @@
 //! `gatepass diff`: who gains and who loses what from one bundle to another, or from one moment to another.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -72,13 +73,13 @@ fn compare(arguments: &Arguments) -> Result<Exit, Exit> {
 fn print(arguments: &Arguments, found: &Difference) {
     let paint = Paint::stdout();
     for (turn, title) in [(Turn::Opened, "newly allowed"), (Turn::Closed, "newly denied")] {
-        let of: Vec<&Change> = found.changes.iter().filter(|change| change.turn == turn).collect();
+        let of = grouped(found.changes.iter().filter(|change| change.turn == turn));
         if of.is_empty() {
             continue;
         }
         println!("{} ({})", paint.strong(title), of.len());
-        for change in of.iter().take(arguments.limit) {
-            println!("{}", line(change, paint));
+        for group in of.iter().take(arguments.limit) {
+            println!("{}", lines(group, paint));
         }
         if of.len() > arguments.limit {
             println!("  and {} more: `--limit` or `--json`", of.len() - arguments.limit);
@@ -100,7 +101,20 @@ fn print(arguments: &Arguments, found: &Difference) {
     analysed::warn(&found.exactness);
 }
 
-fn line(change: &Change, paint: Paint) -> String {
+/// Changes that differ in who alone: one line for people.
+fn grouped<'c>(changes: impl Iterator<Item = &'c Change>) -> Vec<Vec<&'c Change>> {
+    let mut groups: BTreeMap<_, Vec<&Change>> = BTreeMap::new();
+    for change in changes {
+        groups.entry((&change.to, &change.ports, &change.before, &change.after)).or_default().push(change);
+    }
+    groups.into_values().collect()
+}
+
+/// Identities of one line.
+const NAMED: usize = 8;
+
+fn lines(group: &[&Change], paint: Paint) -> String {
+    let Some(change) = group.first() else { return String::new() };
     let sign = match change.turn {
         Turn::Opened => paint.good("+"),
         Turn::Closed => paint.bad("-"),
@@ -110,7 +124,12 @@ fn line(change: &Change, paint: Paint) -> String {
         Some(rule) => format!("{} ({rule})", said.reason),
         None => said.reason.to_owned(),
     };
-    let head = format!("  {sign} {} -> {}:{ports}", change.who, change.to);
+    let mut who: Vec<&str> = group.iter().take(NAMED).map(|change| &*change.who).collect();
+    let more = format!("{} more", group.len().saturating_sub(NAMED));
+    if group.len() > NAMED {
+        who.push(&more);
+    }
+    let head = format!("  {sign} {} -> {}:{ports}", who.join(", "), change.to);
     let why = format!("      {} => {}", said(&change.before), said(&change.after));
     format!("{head}\n{why}\n      {}", paint.faint(format_args!("such as {}", change.witness)))
 }

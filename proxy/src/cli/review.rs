@@ -130,7 +130,7 @@ fn print(answer: &Answer) {
         println!("  {rule}: {} -> {}:{}", change.who, change.to, analysed::ports(&change.ports));
     }
     if !answer.covered.is_empty() {
-        println!("  ends, and others allow the same: {}", answer.covered.join(", "));
+        println!("  ends, and closes nothing by itself: {}", answer.covered.join(", "));
     }
     println!();
     print!("{}", table(&answer.measures).text(look()));
