@@ -55,6 +55,8 @@ mod desugar;
 
 pub mod analysis;
 
+pub mod case;
+
 pub use compile::{Compiled, compile, compile_within};
 pub use decide::stage;
 pub use diagnostic::Diagnostic;

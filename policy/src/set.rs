@@ -241,9 +241,18 @@ impl PolicySet {
         self.registry.knows_class(name)
     }
 
+    pub(crate) fn class_names(&self) -> impl Iterator<Item = &str> {
+        self.registry.class_names()
+    }
+
     /// The enforced or shadowed rule at this path.
     pub(crate) fn rule_at(&self, path: &str) -> Option<(RuleId, &Rule)> {
         (0..).zip(&self.rules).find(|(_, rule)| *rule.info.path == *path)
+    }
+
+    /// All rules, by tier and path.
+    pub(crate) fn all_rules(&self) -> &[Rule] {
+        &self.rules
     }
 
     /// The first id that no rule has.

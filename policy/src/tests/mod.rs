@@ -2,6 +2,7 @@
 
 mod analysis;
 mod bundles;
+mod cases;
 mod checks;
 mod corpus;
 mod decisions;

@@ -73,6 +73,8 @@ pub(super) fn certificates(limits: &Limits) -> gatepass_certs::Limits {
 
 /// What a bundle may hold, and what explaining it may cost.
 pub(crate) fn policy(limits: &Limits) -> gatepass_policy::limits::Limits {
+    // Tests run elsewhere: a gateway takes those that `gatepass check` takes.
+    let standard = gatepass_policy::limits::Limits::STANDARD;
     gatepass_policy::limits::Limits {
         files: limits.bundle_files,
         file_bytes: limits.bundle_file_bytes,
@@ -83,6 +85,8 @@ pub(crate) fn policy(limits: &Limits) -> gatepass_policy::limits::Limits {
         workload_patterns: limits.bundle_workload_patterns,
         nearest_considered: limits.nearest_considered,
         traced_rules: limits.traced_rules,
+        tests: standard.tests,
+        test_bytes: standard.test_bytes,
         declared_bytes: limits.data_class_max_bytes,
     }
 }

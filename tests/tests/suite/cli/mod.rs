@@ -2,6 +2,8 @@
 
 mod analysis;
 
+mod cases;
+
 mod certificates;
 
 mod check;
@@ -99,6 +101,7 @@ fn what_is_not_built_is_absent_from_help_and_refused() {
     for command in [
         "serve",
         "check",
+        "test",
         "explain",
         "reach",
         "diff",
@@ -115,7 +118,7 @@ fn what_is_not_built_is_absent_from_help_and_refused() {
     ] {
         assert!(help.out.contains(&format!("\n  {command} ")), "{}", help.out);
     }
-    for command in ["test", "replay", "suggest", "bundle", "agent", "doctor"] {
+    for command in ["replay", "suggest", "bundle", "agent", "doctor"] {
         assert!(!help.out.contains(&format!("\n  {command} ")), "{}", help.out);
         assert_eq!(run(&scratch, &[command]).code, 2, "{command}");
     }
