@@ -1,5 +1,6 @@
 //! What is wrong with a bundle, where, and how to mend it: every problem of it, not only the first.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use crate::source::SourceFile;
@@ -94,7 +95,7 @@ fn printable(text: &str) -> String {
 }
 
 /// A range of bytes in one file of the bundle.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Place {
     pub(crate) file: u32,
     pub(crate) start: u32,
@@ -120,6 +121,7 @@ pub(crate) struct Report<'f> {
     lines: Vec<Option<Vec<usize>>>,
     errors: Vec<Diagnostic>,
     warnings: Vec<Diagnostic>,
+    told: HashSet<(Place, String)>,
     cap: usize,
     dropped: usize,
 }
@@ -131,6 +133,7 @@ impl<'f> Report<'f> {
             lines: files.iter().map(|_| None).collect(),
             errors: Vec::new(),
             warnings: Vec::new(),
+            told: HashSet::new(),
             cap,
             dropped: 0,
         }
@@ -194,11 +197,25 @@ impl<'f> Report<'f> {
             Severity::Warning if self.warnings.len() >= self.cap => return,
             Severity::Error | Severity::Warning => {}
         }
+        // What several parts of a file share is read for each of them, and wrong once.
+        if !self.told.insert((place, message.clone())) {
+            return;
+        }
         let diagnostic = self.locate(severity, place, message, help);
         match severity {
             Severity::Error => self.errors.push(diagnostic),
             Severity::Warning => self.warnings.push(diagnostic),
         }
+    }
+
+    /// The file of a place, and its line from 1.
+    pub(crate) fn line(&mut self, place: Place) -> (String, u32) {
+        let at = place.file as usize;
+        let (Some(file), Some(lines)) = (self.files.get(at), self.lines.get_mut(at)) else {
+            return (String::new(), 1);
+        };
+        let starts = lines.get_or_insert_with(|| line_starts(&file.text));
+        (file.name.clone(), number(starts.partition_point(|&line| line <= place.start as usize)))
     }
 
     fn locate(&mut self, severity: Severity, place: Place, message: String, help: Option<String>) -> Diagnostic {
@@ -247,7 +264,9 @@ fn line_starts(text: &[u8]) -> Vec<usize> {
 /// The known name closest to what was written, if one is close enough to be what was meant.
 pub(crate) fn did_you_mean<'n>(written: &str, known: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
     let allowed = (written.len() / 3).clamp(1, 3);
-    let scored = known.into_iter().map(|name| (distance(written, name), name));
+    // A distance is at least the difference in length, which is cheaper to tell.
+    let near = known.into_iter().filter(|name| name.len().abs_diff(written.len()) <= allowed);
+    let scored = near.map(|name| (distance(written, name), name));
     scored.filter(|(d, _)| *d <= allowed).min().map(|(_, name)| name)
 }
 

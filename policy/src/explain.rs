@@ -12,6 +12,22 @@ pub(crate) fn failed(rule: &Rule, facts: &Facts) -> Vec<FailedClause> {
     Clause::ALL.into_iter().flat_map(|clause| failed_clause(rule, clause, facts)).collect()
 }
 
+/// The names under which the clauses of a rule can fail.
+pub(crate) fn names(rule: &Rule) -> Vec<String> {
+    let mut names: Vec<String> = rule.fields().map(|clause| clause.name().to_owned()).collect();
+    if let Who::Among(list) = &rule.who
+        && let [one] = &**list
+    {
+        names.extend(one.id.iter().map(|_| "identities.id".to_owned()));
+        names.extend(one.spiffe_id.iter().map(|_| "identities.spiffe_id".to_owned()));
+        names.extend(one.labels.iter().map(|(key, _)| format!("identities.labels.{key}")));
+    }
+    if let Some(when) = &rule.when {
+        names.extend(when.conjuncts().map(|part| part.text().to_owned()));
+    }
+    names
+}
+
 fn failed_clause(rule: &Rule, clause: Clause, facts: &Facts) -> Vec<FailedClause> {
     if !matches!(rule.clause(clause, facts), Some(Truth::No | Truth::Error(_))) {
         return Vec::new();

@@ -84,6 +84,11 @@ impl Identity {
         Identity { id: id.into(), method, certificate: None }
     }
 
+    /// For a test of policy: whoever bears this id, established like this.
+    pub(crate) fn told(id: &str, method: Method, certificate: Option<Certificate>) -> Identity {
+        Identity { id: id.into(), method, certificate }
+    }
+
     /// The id.
     pub fn id(&self) -> &str {
         &self.id

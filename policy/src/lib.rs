@@ -53,6 +53,8 @@ pub mod trace;
 
 mod desugar;
 
+pub mod case;
+
 pub use compile::{Compiled, compile, compile_within};
 pub use decide::stage;
 pub use diagnostic::Diagnostic;

@@ -21,6 +21,10 @@ pub struct Limits {
     pub nearest_considered: usize,
     /// Rules in one trace.
     pub traced_rules: usize,
+    /// Tests of a bundle, each case of a table for one.
+    pub tests: usize,
+    /// Texts of one test with its defaults, in bytes, a few more for each: what is shared by all is kept for each.
+    pub test_bytes: usize,
     /// Bytes of a declared data class header.
     pub declared_bytes: usize,
 }
@@ -37,6 +41,8 @@ impl Limits {
         workload_patterns: 1_000,
         nearest_considered: 128,
         traced_rules: 1_000,
+        tests: 50_000,
+        test_bytes: 8 << 10,
         declared_bytes: 1_024,
     };
 }

@@ -113,6 +113,11 @@ impl Registry {
         self.catalogue.contains(name)
     }
 
+    /// Every data class of the bundle.
+    pub(crate) fn class_names(&self) -> impl Iterator<Item = &str> {
+        self.catalogue.iter().map(|class| &**class)
+    }
+
     fn entry(&self, identity: &Identity) -> (&Entry, Arc<Labels>) {
         let id = identity.id();
         match self.exact.get(id) {

@@ -219,6 +219,20 @@ impl Rule {
         }
     }
 
+    /// The fields that it has, in their order; its condition is left aside.
+    pub(crate) fn fields(&self) -> impl Iterator<Item = Clause> {
+        let has = [
+            (matches!(self.who, Who::Among(_)), Clause::Identities),
+            (!self.hosts.is_empty(), Clause::Hosts),
+            (!self.ports.is_empty(), Clause::Ports),
+            (!self.networks.is_empty(), Clause::Networks),
+            (self.at_most.is_some(), Clause::AtMost),
+            (self.any_of.is_some(), Clause::AnyOf),
+            (self.expires.is_some(), Clause::Expires),
+        ];
+        has.into_iter().filter(|(has, _)| *has).map(|(_, clause)| clause)
+    }
+
     /// *All* answers inside in an allow, *any* inside in a deny.
     #[inline]
     fn networks(&self, facts: &Facts) -> Option<Truth> {

@@ -27,6 +27,16 @@ impl Stage {
     }
 }
 
+impl Stage {
+    /// Every stage at which something becomes known, in their order.
+    pub fn all() -> Vec<Stage> {
+        let mut stages: Vec<Stage> = ATTRIBUTES.iter().map(|row| row.stage).collect();
+        stages.sort_unstable();
+        stages.dedup();
+        stages
+    }
+}
+
 impl fmt::Display for Stage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())

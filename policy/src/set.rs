@@ -234,12 +234,21 @@ impl PolicySet {
         self.registry.knows_class(name)
     }
 
+    pub(crate) fn class_names(&self) -> impl Iterator<Item = &str> {
+        self.registry.class_names()
+    }
+
     /// The enforced or shadowed rule at this path.
     pub(crate) fn rule_at(&self, path: &str) -> Option<(RuleId, &Rule)> {
         [Tier::Guardrail, Tier::TeamDeny, Tier::Allow].into_iter().find_map(|tier| {
             let at = self.rules.binary_search_by(|rule| (rule.tier, &*rule.info.path).cmp(&(tier, path))).ok()?;
             Some((RuleId::try_from(at).ok()?, self.rules.get(at)?))
         })
+    }
+
+    /// All rules, by tier and path.
+    pub(crate) fn all_rules(&self) -> &[Rule] {
+        &self.rules
     }
 
     /// The first id that no rule has.

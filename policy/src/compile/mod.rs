@@ -14,9 +14,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
+use crate::case::{self, Suite};
 use crate::catalogue::Catalogue;
 use crate::diagnostic::{At, Diagnostic, Place, Report};
 use crate::document::bundle::{Bundle, Reach};
+use crate::document::cases::RawSuite;
 use crate::document::catalogue::CidrSet;
 use crate::document::exceptions::RawException;
 use crate::document::rules::{Book, RawRule};
@@ -37,6 +39,8 @@ pub struct Compiled {
     pub set: PolicySet,
     /// What somebody should look at all the same.
     pub warnings: Vec<Diagnostic>,
+    /// Its tests, by file; whoever decides by the policy has no use for them.
+    pub tests: Vec<Suite>,
 }
 
 /// Compile the files of one bundle, in any order. `now` is what lifetimes are measured from.
@@ -55,10 +59,15 @@ pub fn compile(files: &[SourceFile], now: Timestamp) -> Result<Compiled, Vec<Dia
 /// As `compile`.
 pub fn compile_within(files: &[SourceFile], now: Timestamp, limits: &Limits) -> Result<Compiled, Vec<Diagnostic>> {
     let mut report = Report::new(files, limits.diagnostics);
-    let set = read(files, limits, &mut report).and_then(|parts| build(files, parts, now, limits, &mut report));
+    let built = read(files, limits, &mut report).and_then(|mut parts| {
+        let suites = std::mem::take(&mut parts.suites);
+        let set = build(files, parts, now, limits, &mut report)?;
+        let tests = case::compile(suites, &set, &mut report);
+        Some((set, tests))
+    });
     let warnings = report.finish()?;
-    match set {
-        Some(set) => Ok(Compiled { set, warnings }),
+    match built {
+        Some((set, tests)) => Ok(Compiled { set, warnings, tests }),
         // Unreachable as long as whoever gives up says why; refusing is the only safe answer if one forgot.
         None => Err(warnings),
     }
@@ -74,6 +83,7 @@ struct Parts {
     cidr_sets: Vec<CidrSet>,
     books: Vec<RuleBook>,
     exceptions: Vec<ExceptionBook>,
+    suites: Vec<(At<String>, RawSuite)>,
 }
 
 /// The exceptions of one file.
@@ -109,7 +119,12 @@ fn read(files: &[SourceFile], limits: &Limits, report: &mut Report<'_>) -> Optio
             report.error(Place { file: number, start: 0, end: 0 }, "the bundle has two files of this name");
         }
         if let Some(tree) = source::parse(number, &file.text, limits, report) {
-            documents.extend(document::read(&tree, report));
+            documents.extend(document::read(&tree, limits, report));
+        }
+        let tests: usize = documents.iter().map(Document::tests).sum();
+        if tests > limits.tests {
+            report.error(Place::NOWHERE, format!("more than {} tests in the bundle", limits.tests));
+            return None;
         }
     }
     sort(documents, report)
@@ -118,7 +133,7 @@ fn read(files: &[SourceFile], limits: &Limits, report: &mut Report<'_>) -> Optio
 fn sort(documents: Vec<Document>, report: &mut Report<'_>) -> Option<Parts> {
     let mut bundle: Option<(At<String>, Option<String>, Bundle)> = None;
     let (mut workloads, mut tagged, mut cidr_sets, mut books) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    let mut excepted = Vec::new();
+    let (mut excepted, mut suites) = (Vec::new(), Vec::new());
     let mut ids = BTreeSet::new();
     for Document { id, owner, body } in documents {
         if !ids.insert(id.value.clone()) {
@@ -137,6 +152,7 @@ fn sort(documents: Vec<Document>, report: &mut Report<'_>) -> Option<Parts> {
             }
             Body::Guardrails(rules) => books.push(RuleBook { book: Book::Guardrails, id, owner, rules }),
             Body::Exceptions(exceptions) => excepted.push(ExceptionBook { id, owner, exceptions }),
+            Body::Tests(suite) => suites.push((id, suite)),
             Body::Fragment(rules) => books.push(RuleBook { book: Book::Fragment, id, owner, rules }),
         }
     }
@@ -157,6 +173,7 @@ fn sort(documents: Vec<Document>, report: &mut Report<'_>) -> Option<Parts> {
         cidr_sets,
         books,
         exceptions: excepted,
+        suites,
     })
 }
 
@@ -175,7 +192,7 @@ fn build(
     limits: &Limits,
     report: &mut Report<'_>,
 ) -> Option<PolicySet> {
-    let Parts { name, owner, bundle, workloads, catalogue, cidr_sets, books, exceptions } = parts;
+    let Parts { name, owner, bundle, workloads, catalogue, cidr_sets, books, exceptions, suites: _ } = parts;
     let around =
         Surroundings { classes: classes(&bundle, report), sets: sets(&cidr_sets, now, report), bundle: &bundle, now };
     check_classes(&around, &workloads, report);

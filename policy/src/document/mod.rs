@@ -1,6 +1,7 @@
 //! The kinds of file, each key read and typed; what they mean together is decided in `compile`.
 
 pub(crate) mod bundle;
+pub(crate) mod cases;
 pub(crate) mod catalogue;
 pub(crate) mod exceptions;
 pub(crate) mod overrides;
@@ -10,6 +11,7 @@ pub(crate) mod workloads;
 use ipnet::IpNet;
 
 use crate::diagnostic::{At, Place, Report, did_you_mean};
+use crate::limits::Limits;
 use crate::pattern::{HostPattern, IdentityPattern};
 use crate::source::Node;
 use crate::source::read::{self, Fields};
@@ -28,13 +30,29 @@ pub(crate) enum Body {
     Guardrails(Vec<rules::RawRule>),
     Fragment(Vec<rules::RawRule>),
     Exceptions(Vec<exceptions::RawException>),
+    Tests(cases::RawSuite),
+}
+
+impl Document {
+    /// How many tests it holds.
+    pub(crate) fn tests(&self) -> usize {
+        match &self.body {
+            Body::Tests(suite) => suite.cases.len(),
+            Body::Bundle(_)
+            | Body::Workloads(_)
+            | Body::Destinations(_)
+            | Body::Guardrails(_)
+            | Body::Fragment(_)
+            | Body::Exceptions(_) => 0,
+        }
+    }
 }
 
 const VERSION: &str = "gatepass/v1";
 const KINDS: [&str; 7] = ["Bundle", "Workloads", "Destinations", "Guardrails", "Fragment", "Exceptions", "Tests"];
 
 /// Read one file's tree. `None` if nothing of it can be used; the report says why.
-pub(crate) fn read(node: &Node<'_>, report: &mut Report<'_>) -> Option<Document> {
+pub(crate) fn read(node: &Node<'_>, limits: &Limits, report: &mut Report<'_>) -> Option<Document> {
     let mut fields = Fields::of(node, "a policy file", report)?;
     let version = fields.required("apiVersion", "the first line is `apiVersion: gatepass/v1`", report);
     let kind = fields.required("kind", &format!("one of {}", KINDS.join(", ")), report);
@@ -45,10 +63,6 @@ pub(crate) fn read(node: &Node<'_>, report: &mut Report<'_>) -> Option<Document>
         return None;
     }
     let kind = kind.and_then(|node| read::text(node, report))?;
-    if kind.value == "Tests" {
-        report.not_yet(kind.place, &kind.value);
-        return None;
-    }
     let metadata = fields.required("metadata", "write `metadata: {id: …, owner: …}`", report);
     let (id, owner) = match metadata {
         Some(node) => self::metadata(node, report),
@@ -61,6 +75,7 @@ pub(crate) fn read(node: &Node<'_>, report: &mut Report<'_>) -> Option<Document>
         "Guardrails" => Some(Body::Guardrails(rules::read(&mut fields, rules::Book::Guardrails, report))),
         "Fragment" => Some(Body::Fragment(rules::read(&mut fields, rules::Book::Fragment, report))),
         "Exceptions" => Some(Body::Exceptions(exceptions::read(&mut fields, report))),
+        "Tests" => cases::read(&mut fields, limits, report).map(Body::Tests),
         other => {
             let help = match did_you_mean(other, KINDS) {
                 Some(name) => format!("did you mean `{name}`?"),

@@ -29,20 +29,20 @@ pub(crate) enum Style {
     Quoted,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Node<'t> {
     pub(crate) place: Place,
     pub(crate) value: Value<'t>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Value<'t> {
     Text(Cow<'t, str>, Style),
     List(Vec<Node<'t>>),
     Map(Vec<(Key<'t>, Node<'t>)>),
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Key<'t> {
     pub(crate) place: Place,
     pub(crate) text: Cow<'t, str>,

@@ -19,8 +19,8 @@ fn example() -> Vec<SourceFile> {
 }
 
 fn built() -> Vec<SourceFile> {
-    directory!("built": "bundle.yaml" "destinations.yaml" "guardrails.yaml" "teams/build.yaml" "teams/payments.yaml"
-        "workloads.yaml")
+    directory!("built": "bundle.yaml" "destinations.yaml" "guardrails.yaml" "payments.test.yaml" "teams/build.yaml"
+        "teams/payments.yaml" "workloads.yaml")
 }
 
 #[test]
@@ -31,7 +31,6 @@ fn the_example_fails_with_exactly_what_is_not_built() {
         [
             "bundle.yaml:19:25 `egress_point: eu-west` is not supported yet",
             "bundle.yaml:27:31 `egress_point: eu-west` is not supported yet",
-            "payments.test.yaml:2:7 `Tests` is not supported yet",
             "teams/payments.yaml:16:5 `limits` is not supported yet",
         ]
     );
@@ -71,6 +70,18 @@ fn what_is_built_of_the_example_loads_and_decides() {
     let store = with_sni(&store, Some("artifacts.corp.example"));
     assert_eq!(said(&set.decide(&store)), "allow allowed build/artifact-store at tls");
     assert_eq!(said(&set.decide(&resolved(&store, &["10.21.1.1"]))), "deny address_floor - at tls");
+}
+
+#[test]
+fn the_tests_of_the_example_pass() {
+    let compiled = compile(&built(), at(WRITTEN)).unwrap();
+    let [suite] = &compiled.tests[..] else { panic!("{:?}", compiled.tests) };
+    assert_eq!((suite.file.as_str(), suite.id.as_str()), ("payments.test.yaml", "payments-tests"));
+    assert_eq!((suite.cases.len(), suite.invariants.len()), (5, 2));
+    for case in &suite.cases {
+        let ran = case.run(&compiled.set);
+        assert!(ran.mismatches.is_empty(), "{}: {:?}", case.name, ran.mismatches);
+    }
 }
 
 #[test]

@@ -265,6 +265,11 @@ fn tier(rule: &Rule) -> &'static str {
     }
 }
 
+/// What one rule says, whether or not the index names it.
+pub(crate) fn of_rule(rule: &Rule, facts: &Facts) -> RuleTrace {
+    candidate(rule, tier(rule), facts)
+}
+
 fn candidate(rule: &Rule, tier: &'static str, facts: &Facts) -> RuleTrace {
     let Judgement { truth, end } = rule.judge(facts, crate::decide::knowledge(facts));
     RuleTrace {
