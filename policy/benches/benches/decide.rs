@@ -89,7 +89,11 @@ fn a_thousand_rules_of_one_host_for_a_thousand_workloads(bencher: Bencher) {
 
 #[divan::bench]
 fn a_thousand_rules_of_one_host_by_labels(bencher: Bencher) {
-    again_and_again(bencher, &gatepass::load(&worst::one_host_by_labels(1_000)), &worst::question("api.vendor.example"));
+    again_and_again(
+        bencher,
+        &gatepass::load(&worst::one_host_by_labels(1_000)),
+        &worst::question("api.vendor.example"),
+    );
 }
 
 #[divan::bench]

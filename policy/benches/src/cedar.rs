@@ -83,7 +83,9 @@ fn write_rule(text: &mut String, rule: &Rule) {
         Who::Namespace(name) => (format!("principal in Namespace::{name:?}"), String::new()),
         Who::Labelled { app, env } => (
             "principal is Workload".to_owned(),
-            format!("principal has app && principal.app == {app:?} && principal has env && principal.env == {env:?} && "),
+            format!(
+                "principal has app && principal.app == {app:?} && principal has env && principal.env == {env:?} && "
+            ),
         ),
     };
     let (resource, host) = match rule.hosts.as_slice() {

@@ -127,7 +127,7 @@ fn host(host: &Host) -> String {
 
 /// A bundle that must be good.
 pub fn load(files: &[SourceFile]) -> PolicySet {
-    let Compiled { set, warnings } = compile(files, NOW.parse().unwrap())
+    let Compiled { set, warnings, .. } = compile(files, NOW.parse().unwrap())
         .unwrap_or_else(|problems| panic!("{}", problems.iter().map(|p| format!("{p}\n")).collect::<String>()));
     assert!(warnings.is_empty(), "{warnings:?}");
     set

@@ -36,9 +36,9 @@ impl Linear {
     pub fn variables(question: &Question) -> Variables {
         let labels = [("team", &*question.namespace), ("app", &question.app), ("env", "prod")];
         let now = Program::compile(&format!("timestamp('{NOW}')")).unwrap().execute(&Context::default()).unwrap();
-        let identity = map([("id", question.id().into()), ("labels", map(labels.map(|(k, v)| (k, v.to_owned().into()))))]);
-        let destination =
-            map([("host", question.host.clone().into()), ("port", Value::Int(i64::from(question.port)))]);
+        let identity =
+            map([("id", question.id().into()), ("labels", map(labels.map(|(k, v)| (k, v.to_owned().into()))))]);
+        let destination = map([("host", question.host.clone().into()), ("port", Value::Int(i64::from(question.port)))]);
         let tls = map([("present", Value::Bool(true)), ("sni", question.host.clone().into())]);
         let request = map([("protocol", "connect".to_owned().into())]);
         let classes = Value::from(vec![Value::from(CLASSES[1].to_owned())]);

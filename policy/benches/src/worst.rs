@@ -33,7 +33,8 @@ pub fn one_host_by_labels(count: usize) -> Vec<SourceFile> {
 pub fn deep(labels: usize) -> Vec<SourceFile> {
     let name = deep_name(labels);
     let apexes = std::iter::successors(name.split_once('.'), |(_, rest)| rest.split_once('.'));
-    let patterns: Vec<String> = apexes.map(|(_, apex)| format!("**.{apex}")).filter(|p| p.matches('.').count() > 2).collect();
+    let patterns: Vec<String> =
+        apexes.map(|(_, apex)| format!("**.{apex}")).filter(|p| p.matches('.').count() > 2).collect();
     let identity = "spiffe_id: \"spiffe://corp.example/ns/team0/sa/app0\"";
     fragment(patterns.iter().enumerate().map(|(number, pattern)| allow(number, identity, pattern)))
 }

@@ -9,5 +9,6 @@ mod explanations;
 mod overridden;
 mod overrides;
 mod properties;
+mod sample;
 mod subjects;
 mod world;
