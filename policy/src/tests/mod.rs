@@ -6,6 +6,7 @@ mod checks;
 mod corpus;
 mod decisions;
 mod explanations;
+mod hostile;
 mod overridden;
 mod overrides;
 mod properties;
