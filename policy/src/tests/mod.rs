@@ -1,5 +1,6 @@
 //! The language as a whole: bundles as text, facts as values, decisions with rule and reason.
 
+mod allocations;
 mod bundles;
 mod cases;
 mod checks;
