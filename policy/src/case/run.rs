@@ -44,13 +44,22 @@ pub struct Got {
     pub waits_for: Vec<&'static str>,
     /// The allow that came nearest, and the clauses that failed; where the test asks for it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub nearest: Option<(String, Vec<String>)>,
+    pub nearest: Option<Near>,
     /// Rules in shadow that would have spoken.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub shadow: Vec<String>,
     /// The exception without which a guardrail would have denied.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exception: Option<String>,
+}
+
+/// The allow that came nearest.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Near {
+    /// Its path.
+    pub rule: String,
+    /// The clauses that stood in its way.
+    pub failed: Vec<String>,
 }
 
 /// One field that is not as expected.
@@ -84,12 +93,15 @@ impl Case {
         let expected = [&self.expected.rule, &ran.got.rule].into_iter().flatten().map(String::as_str);
         let near = self.expected.nearest.iter().map(|(rule, _)| rule.as_str());
         let mut paths: Vec<&str> = Vec::new();
-        let came = ran.got.nearest.iter().map(|(rule, _)| rule.as_str());
+        let came = ran.got.nearest.iter().map(|near| near.rule.as_str());
         for path in expected.chain(near).chain(came).chain(self.expected.shadow.iter().flatten().map(String::as_str)) {
             if !paths.contains(&path) {
                 paths.push(path);
             }
         }
+        // A test that names no rule, denied by none: what came nearest is what its author meant.
+        let meant = if paths.is_empty() { set.nearest(facts, 1) } else { Vec::new() };
+        paths.extend(meant.iter().map(|near| &*near.rule.path));
         paths.into_iter().filter_map(|path| Some(of_rule(set.rule_at(path)?.1, facts))).collect()
     }
 }
@@ -147,8 +159,9 @@ fn told(set: &PolicySet, verdict: Verdict, nearest: Option<&Facts>, facts: &Fact
                 stage: decision.stage.as_str(),
                 detail: decision.detail,
                 waits_for: Vec::new(),
-                nearest: near.map(|near| {
-                    (near.rule.path.to_string(), near.failed.into_iter().map(|failed| failed.clause).collect())
+                nearest: near.map(|near| Near {
+                    rule: near.rule.path.to_string(),
+                    failed: near.failed.into_iter().map(|failed| failed.clause).collect(),
                 }),
                 shadow: decision.shadow.iter().map(|shadow| shadow.rule.path.to_string()).collect(),
                 exception: decision.exception.map(|exception| exception.path.to_string()),
@@ -179,10 +192,10 @@ impl Expected {
         one(
             "nearest.rule",
             self.nearest.as_ref().map(|(rule, _)| text(rule)),
-            maybe(near.map(|(rule, _)| rule.as_str())),
+            maybe(near.map(|near| near.rule.as_str())),
         );
         let failed = self.nearest.as_ref().and_then(|(_, failed)| failed.as_ref());
-        let came = near.map_or(Shown::Null, |(_, failed)| set_of(failed.iter().map(String::as_str)));
+        let came = near.map_or(Shown::Null, |near| set_of(near.failed.iter().map(String::as_str)));
         one("nearest.failed", failed.map(|failed| set_of(failed.iter().map(String::as_str))), came);
         let shadow = self.shadow.as_ref().map(|list| set_of(list.iter().map(String::as_str)));
         one("shadow", shadow, set_of(got.shadow.iter().map(String::as_str)));

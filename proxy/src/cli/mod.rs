@@ -10,6 +10,8 @@ mod demo;
 
 mod check;
 
+mod test;
+
 mod explain;
 
 mod why;
@@ -65,6 +67,8 @@ enum Command {
     Demo(demo::Arguments),
     /// Compile a bundle and report everything that is wrong with it.
     Check(check::Arguments),
+    /// Run the tests of a bundle: whether the policy says what they expect, and what of it they exercise.
+    Test(test::Arguments),
     /// Decide offline, and show why.
     Explain(explain::Arguments),
     /// Ask a running gateway why the caller was denied.
@@ -108,6 +112,7 @@ pub fn run() -> ExitCode {
         Some(Command::Serve(arguments)) => serve::run(&arguments),
         Some(Command::Demo(arguments)) => demo::run(&arguments),
         Some(Command::Check(arguments)) => check::run(&arguments),
+        Some(Command::Test(arguments)) => test::run(&arguments),
         Some(Command::Explain(arguments)) => explain::run(&arguments),
         Some(Command::Why(arguments)) => why::run(&arguments),
         Some(Command::Tunnels(command)) => tunnels::run(&command),
