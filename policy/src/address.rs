@@ -130,6 +130,8 @@ pub fn classify(ip: IpAddr) -> Classified {
         }
     };
     match unmap(ip) {
+        // Nearly every address that anybody asks for: its first octet occurs in no row.
+        IpAddr::V4(v4) if !BEGUN.get(usize::from(v4.octets()[0])).is_none_or(|begun| *begun) => {}
         IpAddr::V4(v4) => {
             for (base, length, class, block) in V4 {
                 if matches_v4(v4, *base, *length) {
@@ -247,6 +249,31 @@ const V4: &[RowV4] = &[
     ([100, 100, 100, 200], 32, Metadata, "Alibaba Cloud metadata"),
     ([192, 0, 0, 192], 32, Metadata, "Oracle Cloud metadata"),
 ];
+
+/// The first octets of the addresses in `V4`.
+const BEGUN: [bool; 256] = {
+    let mut begun = [false; 256];
+    let mut row = 0;
+    while row < V4.len() {
+        #[expect(clippy::indexing_slicing, reason = "bounded by the loop; a wrong index does not compile")]
+        let (base, length) = (V4[row].0, V4[row].1);
+        let blocks = if length >= 8 { 1 } else { 1 << (8 - length) };
+        let mut octet = base[0] as usize;
+        let end = octet + blocks;
+        while octet < end {
+            #[expect(
+                clippy::indexing_slicing,
+                reason = "a block ends within the address space; else it does not compile"
+            )]
+            {
+                begun[octet] = true;
+            }
+            octet += 1;
+        }
+        row += 1;
+    }
+    begun
+};
 
 /// Blocks of the IPv6 registry and deprecated ones that kernels still route.
 const V6: &[RowV6] = &[

@@ -272,6 +272,7 @@ impl Answer<'_> {
         Verdict::Deny(Decision { detail, overridden, ..decision })
     }
 
+    #[inline]
     fn decision(&self, effect: Effect, reason: Reason, id: Option<RuleId>) -> Decision {
         Decision {
             effect,
@@ -294,6 +295,9 @@ impl Answer<'_> {
 
     /// The rules in shadow that would have spoken: a deny that holds or errs, an allow that holds.
     fn shadow(&self) -> Vec<Shadow> {
+        if !self.set.has_shadow() {
+            return Vec::new();
+        }
         let mut ids = Vec::new();
         let knowledge = knowledge(self.facts);
         self.set.visit_shadow(self.facts, |id, rule| {

@@ -160,6 +160,13 @@ impl<'f> Report<'f> {
         !self.errors.is_empty() || self.dropped > 0
     }
 
+    /// Whether what is still found will not be shown: whoever reads on only takes time. It says that there is more.
+    pub(crate) fn is_full(&mut self) -> bool {
+        let full = self.errors.len() >= self.cap;
+        self.dropped = self.dropped.max(usize::from(full));
+        full
+    }
+
     /// How many errors there are so far.
     pub(crate) fn error_count(&self) -> usize {
         self.errors.len() + self.dropped
@@ -179,7 +186,7 @@ impl<'f> Report<'f> {
             return Ok(self.warnings);
         }
         if self.dropped > 0 {
-            let message = format!("{} more problems are not shown", self.dropped);
+            let message = format!("only the first {} problems are shown", self.cap);
             let last = self.locate(Severity::Error, Place::NOWHERE, message, None);
             self.errors.push(last);
         }
@@ -324,7 +331,7 @@ mod tests {
         report.error(Place::NOWHERE, "first");
         report.error(Place::NOWHERE, "second");
         let found: Vec<String> = report.finish().unwrap_err().into_iter().map(|d| d.message).collect();
-        assert_eq!(found, ["first", "1 more problems are not shown", "a warning"]);
+        assert_eq!(found, ["first", "only the first 1 problems are shown", "a warning"]);
     }
 
     #[test]

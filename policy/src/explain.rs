@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use crate::decision::{FailedClause, Shown};
 use crate::expr::Truth;
-use crate::facts::Facts;
+use crate::facts::{Classes, Facts};
 use crate::rule::{Clause, Rule, Selector, Who, known_answers};
 
 /// The clauses that stand in the way, in the order of the rule's fields.
@@ -96,7 +96,7 @@ pub(crate) fn seen(rule: &Rule, clause: Clause, facts: &Facts) -> Shown {
 
 /// What the rule wants.
 pub(crate) fn wanted(rule: &Rule, clause: Clause) -> Shown {
-    let classes = |list: &Option<Box<[Box<str>]>>| Shown::List(list.iter().flatten().map(text).collect());
+    let classes = |list: &Option<Classes>| Shown::List(list.as_deref().into_iter().flatten().map(text).collect());
     match clause {
         Clause::Identities => match &rule.who {
             Who::Anyone => text("anyone"),

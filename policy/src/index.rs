@@ -122,6 +122,12 @@ impl Index {
         }
     }
 
+    /// Whether no rule stands in it.
+    pub(crate) fn is_empty(&self) -> bool {
+        let keyed = self.names.is_empty() && self.apexes.is_empty() && self.networks.is_empty();
+        keyed && self.global.rules.is_empty() && self.global.by_identity.is_none()
+    }
+
     /// Hand every rule that may hold to `each`; some of them more than once.
     pub(crate) fn visit(&self, facts: &Facts, mut each: impl FnMut(RuleId)) {
         let id = facts.identity.id();
@@ -164,6 +170,9 @@ impl Index {
 
     fn visit_apexes(&self, name: &str, identity: &str, each: &mut impl FnMut(RuleId)) {
         let mut depth = labels(name);
+        if self.depths & (depth_bit(depth) - 1) == 0 {
+            return;
+        }
         for parent in parents(name) {
             depth -= 1;
             if self.depths & depth_bit(depth) == 0 {

@@ -9,6 +9,10 @@ pub struct Limits {
     pub file_bytes: usize,
     /// Bytes in all files together.
     pub bundle_bytes: usize,
+    /// Bytes in one line: diagnostics count its characters.
+    pub line_bytes: usize,
+    /// Keys, texts, lists and mappings in one file: 100,000 rules have some 4 million. Each takes memory, however short.
+    pub nodes: usize,
     /// How deep YAML lists and mappings may nest; the language itself needs six.
     pub nesting: usize,
     /// Errors, and as many warnings, that are reported one by one.
@@ -35,6 +39,8 @@ impl Limits {
         files: 10_000,
         file_bytes: 64 << 20,
         bundle_bytes: 256 << 20,
+        line_bytes: 1 << 20,
+        nodes: 8_000_000,
         nesting: 32,
         diagnostics: 1_000,
         global_rules: 1_000,

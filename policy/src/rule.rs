@@ -42,11 +42,12 @@ pub(crate) struct Rule {
     pub(crate) keeping: Keeping,
     pub(crate) who: Who,
     pub(crate) hosts: Box<[HostPattern]>,
-    pub(crate) ports: Box<[u16]>,
+    /// Many rules have the same ports, and the same classes: they share them, and what is shared is in the cache.
+    pub(crate) ports: Arc<[u16]>,
     /// `cidrs` and `cidr_sets` together; empty where the rule has neither.
     pub(crate) networks: Box<[IpNet]>,
-    pub(crate) at_most: Option<Box<[Box<str>]>>,
-    pub(crate) any_of: Option<Box<[Box<str>]>>,
+    pub(crate) at_most: Option<Classes>,
+    pub(crate) any_of: Option<Classes>,
     /// The earliest of the rule's own end and those of its CIDR sets. Only an allow ends.
     pub(crate) expires: Option<Timestamp>,
     pub(crate) when: Option<Expr>,
@@ -132,31 +133,60 @@ pub(crate) enum Knowledge {
 
 impl Rule {
     /// Judge the whole rule. `No` absorbs everything, pending outranks error (it may still become `No`).
+    ///
+    /// The clauses are those of `clause`, taken by what they cost.
     pub(crate) fn judge(&self, facts: &Facts, knowledge: Knowledge) -> Judgement {
-        let mut pending = AttributeSet::EMPTY;
-        let mut error = None;
-        let mut truth = Truth::Yes;
-        for clause in Clause::ALL {
-            if clause == Clause::Expires {
-                continue;
-            }
-            match self.clause(clause, facts) {
-                None | Some(Truth::Yes) => {}
-                Some(Truth::No) => return Judgement { truth: Truth::No, end: self.end(facts) },
-                Some(Truth::Pending(missing)) => {
-                    pending = pending.union(missing);
-                    truth = Truth::Pending(pending);
-                }
-                Some(Truth::Error(why)) => error = error.or(Some(why)),
-            }
-        }
-        truth = match (truth, error, knowledge) {
-            (Truth::Pending(_), _, Knowledge::Complete) => Truth::Error("a fact that it needs never became known"),
-            (Truth::Pending(missing), _, Knowledge::Partial) => Truth::Pending(missing),
-            (_, Some(why), _) => Truth::Error(why),
-            (other, None, _) => other,
+        let end = self.end(facts);
+        let truth = match self.fits(facts) {
+            false => Truth::No,
+            true => match (self.networks(facts), self.condition(facts)) {
+                (None, None) => Truth::Yes,
+                (Some(truth), None) | (None, Some(truth)) => truth,
+                (Some(networks), Some(when)) => both(networks, when),
+            },
         };
-        Judgement { truth, end: self.end(facts) }
+        let truth = match (truth, knowledge) {
+            (Truth::Pending(_), Knowledge::Complete) => Truth::Error("a fact that it needs never became known"),
+            (truth, _) => truth,
+        };
+        Judgement { truth, end }
+    }
+
+    /// Whether all clauses hold that can neither wait nor err.
+    #[inline]
+    fn fits(&self, facts: &Facts) -> bool {
+        (self.ports.is_empty() || self.port_fits(facts))
+            && (self.hosts.is_empty() || self.host_fits(facts))
+            && self.identity_fits(facts)
+            && self.at_most.as_ref().is_none_or(|most| self.at_most_fits(most, facts))
+            && self.any_of.as_ref().is_none_or(|any| self.any_of_fits(any, facts))
+    }
+
+    fn port_fits(&self, facts: &Facts) -> bool {
+        self.ports.contains(&facts.destination.port)
+    }
+
+    fn host_fits(&self, facts: &Facts) -> bool {
+        self.hosts.iter().any(|pattern| pattern.matches(&facts.destination.host))
+    }
+
+    fn identity_fits(&self, facts: &Facts) -> bool {
+        match &self.who {
+            Who::Anyone => true,
+            Who::Among(list) => list.iter().any(|s| s.matches(&facts.identity, &facts.subject)),
+        }
+    }
+
+    fn at_most_fits(&self, most: &[Box<str>], facts: &Facts) -> bool {
+        self.classes(facts).iter().all(|class| most.contains(class))
+    }
+
+    fn any_of_fits(&self, any: &[Box<str>], facts: &Facts) -> bool {
+        self.classes(facts).iter().any(|class| any.contains(class))
+    }
+
+    fn condition(&self, facts: &Facts) -> Option<Truth> {
+        self.when.as_ref().map(|when| when.eval(facts, self.reading()))
     }
 
     pub(crate) fn end(&self, facts: &Facts) -> End {
@@ -169,31 +199,23 @@ impl Rule {
     /// What one clause says; `None` if the rule does not have it.
     pub(crate) fn clause(&self, clause: Clause, facts: &Facts) -> Option<Truth> {
         let yes = |holds: bool| Some(if holds { Truth::Yes } else { Truth::No });
-        let host = &facts.destination.host;
         match clause {
             Clause::Identities => match &self.who {
                 Who::Anyone => None,
-                Who::Among(list) => yes(list.iter().any(|s| s.matches(&facts.identity, &facts.subject))),
+                Who::Among(_) => yes(self.identity_fits(facts)),
             },
             Clause::Hosts if self.hosts.is_empty() => None,
-            Clause::Hosts => yes(self.hosts.iter().any(|pattern| pattern.matches(host))),
+            Clause::Hosts => yes(self.host_fits(facts)),
             Clause::Ports if self.ports.is_empty() => None,
-            Clause::Ports => yes(self.ports.contains(&facts.destination.port)),
-            Clause::Networks if self.networks.is_empty() => None,
-            Clause::Networks => Some(self.networks(facts)),
-            Clause::AtMost => {
-                let most = self.at_most.as_ref()?;
-                yes(self.classes(facts).iter().all(|class| most.contains(class)))
-            }
-            Clause::AnyOf => {
-                let any = self.any_of.as_ref()?;
-                yes(self.classes(facts).iter().any(|class| any.contains(class)))
-            }
+            Clause::Ports => yes(self.port_fits(facts)),
+            Clause::Networks => self.networks(facts),
+            Clause::AtMost => yes(self.at_most_fits(self.at_most.as_ref()?, facts)),
+            Clause::AnyOf => yes(self.any_of_fits(self.any_of.as_ref()?, facts)),
             Clause::Expires => self.expires.map(|_| match self.end(facts) {
                 End::Ahead => Truth::Yes,
                 End::Past => Truth::No,
             }),
-            Clause::When => self.when.as_ref().map(|when| when.eval(facts, self.reading())),
+            Clause::When => self.condition(facts),
         }
     }
 
@@ -212,7 +234,12 @@ impl Rule {
     }
 
     /// *All* answers inside in an allow, *any* inside in a deny.
-    fn networks(&self, facts: &Facts) -> Truth {
+    #[inline]
+    fn networks(&self, facts: &Facts) -> Option<Truth> {
+        if self.networks.is_empty() { None } else { Some(self.answers_fit(facts)) }
+    }
+
+    fn answers_fit(&self, facts: &Facts) -> Truth {
         if self.hosts.is_empty() && matches!(facts.destination.host, Host::Name(_)) {
             return Truth::No;
         }
@@ -276,6 +303,17 @@ impl Rule {
             Who::Anyone => None,
             Who::Among(list) => list.iter().map(Selector::exact_id).collect(),
         }
+    }
+}
+
+/// Two clauses of which both must hold; of two errors the first is told.
+fn both(one: Truth, other: Truth) -> Truth {
+    match (one, other) {
+        (Truth::No, _) | (_, Truth::No) => Truth::No,
+        (Truth::Pending(a), Truth::Pending(b)) => Truth::Pending(a.union(b)),
+        (Truth::Pending(missing), _) | (_, Truth::Pending(missing)) => Truth::Pending(missing),
+        (Truth::Error(why), _) | (_, Truth::Error(why)) => Truth::Error(why),
+        (Truth::Yes, Truth::Yes) => Truth::Yes,
     }
 }
 

@@ -247,7 +247,10 @@ impl PolicySet {
 
     /// The enforced or shadowed rule at this path.
     pub(crate) fn rule_at(&self, path: &str) -> Option<(RuleId, &Rule)> {
-        (0..).zip(&self.rules).find(|(_, rule)| *rule.info.path == *path)
+        [Tier::Guardrail, Tier::TeamDeny, Tier::Allow].into_iter().find_map(|tier| {
+            let at = self.rules.binary_search_by(|rule| (rule.tier, &*rule.info.path).cmp(&(tier, path))).ok()?;
+            Some((RuleId::try_from(at).ok()?, self.rules.get(at)?))
+        })
     }
 
     /// All rules, by tier and path.
@@ -277,7 +280,7 @@ impl PolicySet {
 
     /// The one expression of the rule at `path`.
     pub fn desugar(&self, path: &str) -> Option<String> {
-        self.rules.iter().find(|rule| *rule.info.path == *path).map(crate::desugar::expression)
+        self.rule_at(path).map(|(_, rule)| crate::desugar::expression(rule))
     }
 
     /// The first end of a permission after this moment: then decisions can change without a new bundle.
@@ -305,6 +308,11 @@ impl PolicySet {
 
     pub(crate) fn visit_enforced(&self, facts: &Facts, each: impl FnMut(RuleId, &Rule)) {
         self.visit(&self.enforced, facts, each);
+    }
+
+    /// Whether any rule is in shadow.
+    pub(crate) fn has_shadow(&self) -> bool {
+        !self.shadow.is_empty()
     }
 
     pub(crate) fn visit_shadow(&self, facts: &Facts, each: impl FnMut(RuleId, &Rule)) {

@@ -61,7 +61,7 @@ pub(super) fn compile(
         hosts: unique(raw.destinations.hosts.iter().map(|at| at.value.clone())),
         ports: raw.destinations.ports.as_slice().into(),
         networks: unique(networks.into_iter().map(|(network, _)| network)),
-        at_most: Some(class_names(&raw.at_most)),
+        at_most: Some(class_names(&raw.at_most).into()),
         any_of: None,
         expires,
         when: None,

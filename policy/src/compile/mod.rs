@@ -4,6 +4,7 @@ mod exceptions;
 mod lifetime;
 mod rules;
 mod scope;
+mod shared;
 mod when;
 
 pub(crate) use when::condition;
@@ -219,6 +220,7 @@ fn build(
 
 fn rules_of(around: &Surroundings<'_>, books: &[RuleBook], report: &mut Report<'_>) -> Vec<(Rule, Place)> {
     let mut compiled = Vec::new();
+    let mut shared = shared::Shared::default();
     for book in books {
         let grant = match book.book {
             Book::Guardrails => None,
@@ -239,8 +241,8 @@ fn rules_of(around: &Surroundings<'_>, books: &[RuleBook], report: &mut Report<'
             if !ids.insert(&raw.id.value) {
                 report.error(raw.id.place, format!("another rule of this file has the id `{}`", raw.id.value));
             }
-            let rule =
-                rules::compile(raw, &rules::Home { id: &book.id.value, owner, scope: scope.as_ref() }, around, report);
+            let home = rules::Home { id: &book.id.value, owner, scope: scope.as_ref() };
+            let rule = rules::compile(raw, &home, around, &mut shared, report);
             compiled.extend(rule.map(|rule| (rule, raw.place)));
         }
     }

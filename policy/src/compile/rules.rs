@@ -6,7 +6,8 @@ use ipnet::IpNet;
 use jiff::Timestamp;
 
 use super::scope::CompiledScope;
-use super::{Surroundings, lifetime, when};
+use super::shared::Shared;
+use super::{Surroundings, lifetime};
 use crate::address;
 use crate::decision::{Keeping, RuleInfo};
 use crate::diagnostic::{At, Place, Report};
@@ -29,6 +30,7 @@ pub(super) fn compile(
     raw: &RawRule,
     home: &Home<'_>,
     around: &Surroundings<'_>,
+    shared: &mut Shared,
     report: &mut Report<'_>,
 ) -> Option<Rule> {
     let owner = raw.owner.as_deref().or(home.owner);
@@ -39,7 +41,7 @@ pub(super) fn compile(
         around.known_classes(named, report);
     }
     check_classes_meet(raw, report);
-    let when = when::compile(raw, report);
+    let when = shared.condition(raw, report);
     let (networks, sets_end) = networks_of(&raw.destinations, raw.action == Action::Allow, around, report);
     if let Some(scope) = home.scope {
         scope.check(raw, &networks, when.as_ref(), report);
@@ -74,10 +76,10 @@ pub(super) fn compile(
         keeping: raw.keeping.as_ref().map_or(Keeping::AsConfigured, |at| at.value),
         who: who(raw, home),
         hosts: unique(raw.destinations.hosts.iter().map(|at| at.value.clone())),
-        ports: raw.destinations.ports.as_slice().into(),
+        ports: shared.ports(&raw.destinations.ports),
         networks: unique(networks.into_iter().map(|(network, _)| network)),
-        at_most: raw.at_most.as_deref().map(class_names),
-        any_of: raw.any_of.as_deref().map(class_names),
+        at_most: raw.at_most.as_deref().map(|named| shared.classes(named)),
+        any_of: raw.any_of.as_deref().map(|named| shared.classes(named)),
         expires,
         when,
     })

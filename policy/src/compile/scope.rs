@@ -161,7 +161,7 @@ impl Scope {
             return outside(network);
         }
         if let Reach::Only(granted) = &self.data_classes {
-            let mut classes = rule.at_most.iter().flatten().map(|class| &**class);
+            let mut classes = rule.at_most.as_deref().into_iter().flatten().map(|class| &**class);
             if let Some(class) = classes.find(|class| !granted.iter().any(|known| known.value == **class)) {
                 return outside(&class);
             }

@@ -24,6 +24,7 @@ impl Cond {
                 Value::Text(text) => Ok(text == &**wanted),
                 _ => Ok(false),
             },
+            Cond::Flag(Attribute::TlsPresent) => Ok(scope.hello(Attribute::TlsPresent)?.is_some()),
             Cond::Flag(attribute) => match scope.read(*attribute)? {
                 Value::Bool(value) => Ok(value),
                 _ => Err(MISFIT),
@@ -35,7 +36,11 @@ impl Cond {
                 let [condition, then, otherwise] = &**parts;
                 if condition.eval(scope)? { then.eval(scope) } else { otherwise.eval(scope) }
             }
-            Cond::Compare(comparison, terms) => pair(terms, scope, |a, b| compare(*comparison, a, b)),
+            Cond::Compare(comparison, terms) => match (comparison, same(terms, scope)) {
+                (Comparison::Equal, Some(same)) => same,
+                (Comparison::NotEqual, Some(same)) => same.map(|same| !same),
+                _ => pair(terms, scope, |a, b| compare(*comparison, a, b)),
+            },
             Cond::In(terms) => pair(terms, scope, contained),
             Cond::Affix(affix, terms) => pair(terms, scope, |a, b| {
                 let (text, part) = (text(a)?, text(b)?);
@@ -66,7 +71,15 @@ impl Cond {
 
 /// `&&` over any number of operands: one that is false makes the whole false whatever the others are.
 pub(super) fn all(conds: &[Cond], scope: &Scope<'_>) -> Known<bool> {
-    any(conds.iter().map(|cond| cond.eval(scope).map(|value| !value))).map(|value| !value)
+    let mut missing: Option<Missing> = None;
+    for cond in conds {
+        match cond.eval(scope) {
+            Ok(false) => return Ok(false),
+            Ok(true) => {}
+            Err(why) => missing = Some(missing.map_or(why, |known| known.and(why))),
+        }
+    }
+    missing.map_or(Ok(true), Err)
 }
 
 /// `||` over any number of outcomes: one that is true makes the whole true whatever the others are.
@@ -95,6 +108,34 @@ fn pair<'a, T>(
         (Ok(left), Ok(right)) => then(left, right),
         (Err(why), Ok(_)) | (Ok(_), Err(why)) => Err(why),
         (Err(left), Err(right)) => Err(left.and(right)),
+    }
+}
+
+/// Whether both are the same text, both null, or the same port; `None` where one of them takes the way through the table. Guardrails that
+/// are judged in every decision compare these: `pair` and `compare` would say the same, at three times the cost.
+#[inline]
+fn same(terms: &[Term; 2], scope: &Scope<'_>) -> Option<Known<bool>> {
+    let [left, right] = terms;
+    if let (Term::Attribute(Attribute::DestinationPort), Term::Literal(Literal::Int(wanted))) = (left, right) {
+        return Some(Ok(i64::from(scope.facts.destination.port) == *wanted));
+    }
+    Some(match (at_hand(left, scope)?, at_hand(right, scope)?) {
+        (Ok(left), Ok(right)) => Ok(left == right),
+        (Err(why), Ok(_)) | (Ok(_), Err(why)) => Err(why),
+        (Err(left), Err(right)) => Err(left.and(right)),
+    })
+}
+
+#[inline]
+fn at_hand<'a>(term: &'a Term, scope: &Scope<'a>) -> Option<Known<Option<&'a str>>> {
+    match term {
+        Term::Attribute(Attribute::DestinationHost) => Some(Ok(Some(scope.host()))),
+        Term::Attribute(Attribute::RequestProtocol) => Some(Ok(Some(scope.facts.protocol.as_str()))),
+        Term::Attribute(Attribute::TlsSni) => {
+            Some(scope.hello(Attribute::TlsSni).map(|hello| hello.and_then(|hello| hello.sni.as_deref())))
+        }
+        Term::Literal(Literal::Text(text)) => Some(Ok(Some(text))),
+        _ => None,
     }
 }
 

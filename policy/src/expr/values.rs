@@ -294,7 +294,8 @@ impl<'a> Scope<'a> {
         known(self.facts.resolved.as_ref(), attribute)
     }
 
-    fn hello(&self, attribute: Attribute) -> Known<Option<&'a Hello>> {
+    #[inline]
+    pub(super) fn hello(&self, attribute: Attribute) -> Known<Option<&'a Hello>> {
         Ok(match known(self.facts.tls.as_ref(), attribute)? {
             Tls::Absent => None,
             Tls::Hello(hello) => Some(hello),

@@ -63,7 +63,7 @@ enum Place {
 
 /// Where it goes, or why the policy does not take it.
 fn taken(set: &PolicySet, one: &Override) -> Result<Place, String> {
-    let unknown = one.rule.at_most.iter().flatten().find(|class| !set.knows_class(class));
+    let unknown = one.rule.at_most.as_deref().into_iter().flatten().find(|class| !set.knows_class(class));
     if let Some(class) = unknown {
         return Err(format!("`{class}` is not a data class of the policy"));
     }

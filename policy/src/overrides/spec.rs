@@ -110,11 +110,7 @@ pub(super) fn rule(kind: &Kind, info: RuleInfo, spec: &Spec) -> Result<Rule, Vec
         hosts,
         ports: ports.into(),
         networks,
-        at_most: Some(
-            crate::registry::sorted(spec.data_classes.iter().map(|name| name.as_str().into()).collect())
-                .to_vec()
-                .into(),
-        ),
+        at_most: Some(crate::registry::sorted(spec.data_classes.iter().map(|name| name.as_str().into()).collect())),
         any_of: None,
         when: None,
     })

@@ -59,10 +59,21 @@ pub(crate) fn parse<'t>(file: u32, text: &'t [u8], limits: &Limits, report: &mut
         flow_nesting_limit: limits.nesting,
         block_nesting_limit: limits.nesting,
     };
-    let mut tree = Tree { file, open: Vec::new(), root: None, documents: 0 };
+    let mut tree = Tree { file, open: Vec::new(), root: None, documents: 0, nodes: 0 };
     for event in Parser::new_from_str_with_options(text, options) {
         match event {
-            Ok((event, span)) => tree.take(event, span, report),
+            Ok((event, span)) => {
+                let place = tree.place(span);
+                tree.take(event, span, report);
+                if tree.nodes > limits.nodes {
+                    let help = "write several files";
+                    report.error_help(place, format!("the file has more than {} values", limits.nodes), help);
+                    return None;
+                }
+                if report.is_full() {
+                    return None;
+                }
+            }
             Err(problem) => {
                 report.error(tree.at(&problem), format!("this is not YAML: {}", problem.info()));
                 return None;
@@ -92,6 +103,15 @@ fn readable<'t>(file: u32, text: &'t [u8], limits: &Limits, report: &mut Report<
             return None;
         }
     };
+    let mut start = 0;
+    for line in text.as_bytes().split(|byte| *byte == b'\n') {
+        if line.len() > limits.line_bytes {
+            let message = format!("a line is longer than {} bytes", limits.line_bytes);
+            report.error_help(spot(start, 1), message, "write one thing in a line");
+            return None;
+        }
+        start += line.len() + 1;
+    }
     // Nearly every file is plain ASCII and line feeds: then there is nothing to find.
     if text.bytes().all(|byte| matches!(byte, b'\n' | b' '..=b'~')) {
         return Some(text);
@@ -103,6 +123,9 @@ fn readable<'t>(file: u32, text: &'t [u8], limits: &Limits, report: &mut Report<
         if let Some((what, help)) = hidden(c, next_is_feed) {
             report.error_help(spot(at, c.len_utf8()), format!("{what} in the file"), help);
             clean = false;
+            if report.is_full() {
+                break;
+            }
         }
     }
     clean.then_some(text)
@@ -136,6 +159,7 @@ struct Tree<'t> {
     open: Vec<Open<'t>>,
     root: Option<Node<'t>>,
     documents: u32,
+    nodes: usize,
 }
 
 impl<'t> Tree<'t> {
@@ -199,6 +223,7 @@ impl<'t> Tree<'t> {
     }
 
     fn add(&mut self, node: Node<'t>, report: &mut Report<'_>) {
+        self.nodes += 1;
         match self.open.last_mut() {
             None => {
                 // Of several documents the first is read on, the error is already reported.

@@ -66,6 +66,9 @@ impl<'n, 't> Fields<'n, 't> {
                 None => format!("known here: {}", self.asked.join(", ")),
             };
             report.error_help(key.place, message, help);
+            if report.is_full() {
+                break;
+            }
         }
     }
 }
@@ -111,7 +114,14 @@ pub(crate) fn list<'n, 't, T>(
             if items.is_empty() {
                 report.error_help(node.place, "the list is empty", "name what is meant, or leave the key out");
             }
-            items.iter().filter_map(|node| item(node, report)).collect()
+            let mut found = Vec::new();
+            for node in items {
+                found.extend(item(node, report));
+                if report.is_full() {
+                    break;
+                }
+            }
+            found
         }
         Value::Text(..) | Value::Map(_) => {
             report.error_help(node.place, "a list is wanted here", "write `[…]`");

@@ -1,5 +1,6 @@
 //! The language as a whole: bundles as text, facts as values, decisions with rule and reason.
 
+mod allocations;
 mod analysis;
 mod bundles;
 mod cases;
@@ -7,8 +8,10 @@ mod checks;
 mod corpus;
 mod decisions;
 mod explanations;
+mod hostile;
 mod overridden;
 mod overrides;
 mod properties;
+mod sample;
 mod subjects;
 mod world;

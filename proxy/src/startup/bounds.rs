@@ -73,12 +73,14 @@ pub(super) fn certificates(limits: &Limits) -> gatepass_certs::Limits {
 
 /// What a bundle may hold, and what explaining it may cost.
 pub(crate) fn policy(limits: &Limits) -> gatepass_policy::limits::Limits {
-    // Tests run elsewhere: a gateway takes those that `gatepass check` takes.
+    // What is no setting: a gateway takes what `gatepass check` takes. Tests run elsewhere.
     let standard = gatepass_policy::limits::Limits::STANDARD;
     gatepass_policy::limits::Limits {
         files: limits.bundle_files,
         file_bytes: limits.bundle_file_bytes,
         bundle_bytes: limits.bundle_bytes,
+        line_bytes: standard.line_bytes,
+        nodes: standard.nodes,
         nesting: limits.bundle_nesting,
         diagnostics: limits.bundle_diagnostics,
         global_rules: limits.bundle_global_rules,

@@ -35,6 +35,8 @@ mod fleet;
 
 mod hellos;
 
+mod hostile;
+
 mod identity;
 
 mod live;
