@@ -6,6 +6,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 use jiff::Timestamp;
 
+use crate::budget::Budget;
 use crate::decision::{Breadth, Effect, Keeping, RuleInfo};
 use crate::document::rules::{Enforcement, Lifts, Trust};
 use crate::expr::{Expr, Reading, Truth};
@@ -40,6 +41,8 @@ pub(crate) struct Rule {
     pub(crate) trust: Trust,
     pub(crate) lifts: Lifts,
     pub(crate) keeping: Keeping,
+    /// Only of an allow.
+    pub(crate) budget: Option<Arc<Budget>>,
     pub(crate) who: Who,
     pub(crate) hosts: Box<[HostPattern]>,
     pub(crate) ports: Box<[u16]>,

@@ -89,14 +89,15 @@ async fn carry(
     let mut drain = conversation.drain.clone();
     let Conversation { client, buffer, .. } = &mut *conversation;
     let exchanged = async {
-        let outcome = forward::exchange(client, buffer, head, &mut upstream, &shared.forward, &mut counts).await;
+        let meter = admitted.1.meter();
+        let outcome = forward::exchange(client, buffer, head, &mut upstream, &shared.forward, &mut counts, meter).await;
         if let Err(failure) = &outcome
             && failure.retry == Retry::Safe
             && let Ok(dialled) = dial::dial(&[at.endpoint], &shared.dial, None).await
         {
             // The pooled connection had died of old age. The same decision's endpoint is dialled once, no other.
             upstream = Upstream::new(dialled.stream);
-            return forward::exchange(client, buffer, head, &mut upstream, &shared.forward, &mut counts).await;
+            return forward::exchange(client, buffer, head, &mut upstream, &shared.forward, &mut counts, meter).await;
         }
         outcome
     };
@@ -134,6 +135,13 @@ async fn carry(
                 Next::End
             }
         },
+        Err(Failure { fault: Fault::Spent, .. }) => {
+            // As after a cut: neither side is to take its part for the whole.
+            let _ = upstream.stream().set_zero_linger();
+            conversation.client.reset();
+            close(admitted, counts, Ending::Limit, shared);
+            Next::End
+        }
         Err(failure) => {
             let id = admitted.0.id();
             close(admitted, counts, ending(&failure), shared);
@@ -153,6 +161,7 @@ fn ending(failure: &Failure) -> Ending {
     match failure.fault {
         Fault::ClientGone | Fault::ClientIdle | Fault::RequestBody(_) => Ending::ClientClosed,
         Fault::TooLong => Ending::MaxDuration,
+        Fault::Spent => Ending::Limit,
         Fault::Connect
         | Fault::UpstreamClosed
         | Fault::UpstreamTimeout

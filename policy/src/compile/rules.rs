@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use super::scope::CompiledScope;
 use super::{Surroundings, lifetime, when};
 use crate::address;
+use crate::budget::{Budget, Measure};
 use crate::decision::{Keeping, RuleInfo};
 use crate::diagnostic::{At, Place, Report};
 use crate::document::rules::{Action, RawRule, RawSelector, Targets};
@@ -59,14 +60,16 @@ pub(super) fn compile(
         Action::Allow => raw.expires.as_ref().map(|at| at.value).into_iter().chain(sets_end).min(),
         Action::Deny => None,
     };
+    let info = Arc::new(RuleInfo {
+        path: format!("{}/{}", home.id, raw.id.value).into(),
+        owner: owner?.into(),
+        purpose: raw.purpose.as_str().into(),
+        ticket: raw.ticket.as_deref().map(Into::into),
+        expires,
+    });
     Some(Rule {
-        info: Arc::new(RuleInfo {
-            path: format!("{}/{}", home.id, raw.id.value).into(),
-            owner: owner?.into(),
-            purpose: raw.purpose.as_str().into(),
-            ticket: raw.ticket.as_deref().map(Into::into),
-            expires,
-        }),
+        budget: budget(raw, &info),
+        info,
         tier,
         enforcement: raw.enforcement,
         trust: raw.trust,
@@ -81,6 +84,20 @@ pub(super) fn compile(
         expires,
         when,
     })
+}
+
+/// What each identity may have under it.
+fn budget(raw: &RawRule, rule: &Arc<RuleInfo>) -> Option<Arc<Budget>> {
+    let written = &raw.limits.as_ref()?.value;
+    let most = |wanted: Measure| written.iter().find(|(measure, _)| *measure == wanted).map(|(_, most)| *most);
+    Some(Arc::new(Budget {
+        rule: Arc::clone(rule),
+        connections: most(Measure::Connections),
+        new_connections_per_second: most(Measure::NewConnections),
+        upload_bytes_per_day: most(Measure::Upload),
+        download_bytes_per_day: most(Measure::Download),
+        max_connection_seconds: most(Measure::Duration),
+    }))
 }
 
 /// Who is meant. Where a team's rule names no id, the identities of its fragment's scope are.

@@ -106,6 +106,7 @@ pub(super) fn rule(kind: &Kind, info: RuleInfo, spec: &Spec) -> Result<Rule, Vec
             Kind::Grant => Keeping::Synced,
             Kind::Lifts(_) | Kind::Permits(_) => Keeping::AsConfigured,
         },
+        budget: None,
         who: Who::Among(identities.into_iter().map(selector).collect()),
         hosts,
         ports: ports.into(),

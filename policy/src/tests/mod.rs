@@ -1,10 +1,12 @@
 //! The language as a whole: bundles as text, facts as values, decisions with rule and reason.
 
+mod ambiguities;
 mod bundles;
 mod checks;
 mod corpus;
 mod decisions;
 mod explanations;
+mod limits;
 mod overridden;
 mod overrides;
 mod properties;

@@ -47,6 +47,7 @@ catalogue! {
     IO "gatepass.io" Counter Bytes ["direction"] "Bytes carried, client to destination (transmit) and back (receive).";
     TUNNELS "gatepass.tunnels.active" Gauge Count [] "Open tunnels.";
     TUNNELS_CUT "gatepass.tunnels.cut" Counter Count ["ending"] "Tunnels and exchanges that were cut because they were no longer allowed.";
+    LIMITED "gatepass.limits.refused" Counter Count ["limit"] "Connections and requests refused by a limit of a rule: its key; or `accounts` and `disk`, where the gateway could not count.";
     REDECIDE_DURATION "gatepass.tunnels.redecide.duration" Histogram Seconds [] "Time spent deciding again on everything that is open.";
     CONNECTIONS "gatepass.connections.active" Gauge Count [] "Client connections.";
     DNS_DURATION "gatepass.dns.lookup.duration" Histogram Seconds [] "Time until a name was resolved.";

@@ -37,6 +37,8 @@ mod hellos;
 
 mod identity;
 
+mod limits;
+
 mod live;
 
 mod overrides;
