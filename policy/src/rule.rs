@@ -52,6 +52,8 @@ pub(crate) struct Rule {
     pub(crate) any_of: Option<Box<[Box<str>]>>,
     /// The earliest of the rule's own end and those of its CIDR sets. Only an allow ends.
     pub(crate) expires: Option<Timestamp>,
+    /// When somebody must look at a deny again. It stays in force past it.
+    pub(crate) review_by: Option<Timestamp>,
     pub(crate) when: Option<Expr>,
 }
 

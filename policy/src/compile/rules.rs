@@ -82,6 +82,7 @@ pub(super) fn compile(
         at_most: raw.at_most.as_deref().map(class_names),
         any_of: raw.any_of.as_deref().map(class_names),
         expires,
+        review_by: raw.review_by.as_ref().map(|at| at.value),
         when,
     })
 }

@@ -126,10 +126,7 @@ fn rule(node: &Node<'_>, book: Book, report: &mut Report<'_>) -> Option<RawRule>
     let enforcement = fields.optional("enforcement").map_or(Some(Enforcement::Enforce), |node| {
         choice(node, ["enforce", "shadow"], [Enforcement::Enforce, Enforcement::Shadow], report)
     });
-    let trust = fields.optional("trust_declared").map_or(Some((Trust::Registered, place)), |node| {
-        let trust = if read::boolean(node, report)? { Trust::Declared } else { Trust::Registered };
-        Some((trust, node.place))
-    });
+    let trust = trust(&mut fields, place, report);
     let when = fields.optional("when").and_then(|node| read::text(node, report));
     let keeping = fields.optional("evidence").map(|node| keeping(node, report));
     let limits = fields.optional("limits").map(|node| limits::read(node, report));
@@ -175,6 +172,13 @@ fn rule(node: &Node<'_>, book: Book, report: &mut Report<'_>) -> Option<RawRule>
 fn keeping(node: &Node<'_>, report: &mut Report<'_>) -> Option<At<Keeping>> {
     let value = choice(node, ["synced"], [Keeping::Synced], report)?;
     Some(At { value, place: node.place })
+}
+
+/// Which classes it reads, and where it says so. `None` if that cannot be read.
+fn trust(fields: &mut Fields<'_, '_>, place: Place, report: &mut Report<'_>) -> Option<(Trust, Place)> {
+    let Some(node) = fields.optional("trust_declared") else { return Some((Trust::Registered, place)) };
+    let trust = if read::boolean(node, report)? { Trust::Declared } else { Trust::Registered };
+    Some((trust, node.place))
 }
 
 /// What this version does not enforce.

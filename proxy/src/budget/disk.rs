@@ -30,13 +30,13 @@ impl Budgets {
         let found: Vec<(Key, Option<Note>)> =
             noted.iter().filter_map(|(key, bytes)| Some((parse(key)?, Note::read(bytes)))).collect();
         let latest = found.iter().filter_map(|(_, note)| note.as_ref().map(|note| note.day)).fold(today, i64::max);
-        let accounts = found.into_iter().filter_map(|(key, note)| {
+        let accounts = found.into_iter().map(|(key, note)| {
             let note = note.unwrap_or_else(|| {
                 eprintln!("limits: what was noted of a day under {} cannot be read: it counts as spent", key.rule);
                 Note { day: latest, upload: u64::MAX, download: u64::MAX }
             });
             // What is not of today is forgotten with the first round.
-            Some((key.clone(), Arc::new(Account::of_disk(key, note.day, note.upload, note.download))))
+            (key.clone(), Arc::new(Account::of_disk(key, note.day, note.upload, note.download)))
         });
         let accounts = std::sync::Mutex::new(accounts.collect());
         Ok(Budgets(Arc::new(Books { accounts, at_least: latest, ..Books::empty(local, clock, room) })))

@@ -88,6 +88,8 @@ pub struct Metrics {
     pub webhook_failures: Counter,
     /// In the order of [`EXPIRING_WITHIN`].
     pub rules_expiring: Vec<Gauge>,
+    /// Denies whose review is overdue.
+    pub reviews_overdue: Gauge,
 }
 
 /// The endings of what was cut because it was no longer allowed.
@@ -158,6 +160,7 @@ impl Metrics {
             policy_disagreeing: make.gauge(POLICY_DISAGREEING, &[]),
             state_staleness: make.gauge(STATE_STALENESS, &[]),
             webhook_failures: make.counter(WEBHOOK_FAILURES, &[]),
+            reviews_overdue: make.gauge(REVIEWS_OVERDUE, &[]),
             rules_expiring: EXPIRING_WITHIN
                 .iter()
                 .map(|(within, _)| make.gauge(RULES_EXPIRING, &[("within", within)]))

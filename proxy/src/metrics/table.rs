@@ -80,6 +80,7 @@ catalogue! {
     STATE_STALENESS "gatepass.state.staleness" Gauge Seconds [] "Time since the store of grants, exceptions and the mode was heard of last; 0 while it is.";
     WEBHOOK_FAILURES "gatepass.webhook.failures" Counter Count [] "Announcements that a webhook did not take, each try.";
     RULES_EXPIRING "gatepass.rules.expiring" Gauge Count ["within"] "Rules that expire soon.";
+    REVIEWS_OVERDUE "gatepass.rules.reviews.overdue" Gauge Count [] "Denies whose `review_by` has passed; they are in force all the same.";
 }
 
 /// Bounds of the histograms in seconds: from a decision of a microsecond to a time-out of a minute.

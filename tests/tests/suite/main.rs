@@ -51,6 +51,8 @@ mod reload;
 
 mod reserved;
 
+mod reviews;
+
 mod shipping;
 
 mod shutdown;
