@@ -152,8 +152,9 @@ impl Ledger {
         self.open += 1;
     }
 
-    pub(super) fn closed(&mut self) {
+    pub(super) fn closed(&mut self, who: usize) {
         self.open = self.open.saturating_sub(1);
+        self.waiting.remove(&who);
     }
 
     /// Those of any second: a connection counts until a whole second has passed.
@@ -200,6 +201,12 @@ impl Ledger {
         spent.leased = spent.leased.saturating_sub(leased);
         spent.used = spent.used.saturating_add(moved);
         self.wake();
+    }
+
+    /// How many wait.
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.len()
     }
 
     /// Wake `waker` once there may be room.

@@ -71,7 +71,7 @@ impl Seat {
             let found = ledger.lease(way, most, room);
             let asks = ledger.asks();
             if found == Room::Wait {
-                ledger.wait(std::ptr::from_ref(self).addr(), cx.waker());
+                ledger.wait(self.number(), cx.waker());
             }
             drop(ledger);
             if asks {
@@ -107,6 +107,11 @@ impl Seat {
         }
     }
 
+    /// What tells it from every other seat that there is.
+    fn number(&self) -> usize {
+        std::ptr::from_ref(self).addr()
+    }
+
     /// Whose bytes of the day are spent.
     fn spent(&self, way: Way, day: i64) -> Option<&Arc<Budget>> {
         let spent = |place: &&Place| {
@@ -120,7 +125,7 @@ impl Drop for Seat {
     fn drop(&mut self) {
         let day = self.books.day();
         for place in &self.places {
-            place.account.ledger(day).closed();
+            place.account.ledger(day).closed(self.number());
         }
     }
 }
