@@ -19,7 +19,7 @@ pub(crate) struct Catalogue {
     none: Tags,
 }
 
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 struct Pattern {
     hosts: HostPattern,
     tags: Vec<Box<str>>,
@@ -54,6 +54,29 @@ impl Catalogue {
         }
         let found = self.by_pattern(host);
         if found.is_empty() { self.none.clone() } else { sorted(found) }
+    }
+
+    /// Every pattern and name that has tags.
+    pub(crate) fn hosts(&self) -> impl Iterator<Item = HostPattern> {
+        let exact = self.exact.keys().map(|name| HostPattern::Exact(name.clone()));
+        exact.chain(self.patterns.values().flatten().map(|pattern| pattern.hosts.clone()))
+    }
+
+    /// Whether the other one gives every host the same tags.
+    pub(crate) fn same(&self, other: &Catalogue) -> bool {
+        self.exact == other.exact && self.patterns == other.patterns
+    }
+
+    /// The names and patterns of which one of the two says something else than the other.
+    pub(crate) fn differing(&self, other: &Catalogue) -> Vec<HostPattern> {
+        let said = |catalogue: &Catalogue, host: &HostPattern| match host {
+            HostPattern::Exact(name) => catalogue.exact.get(name).map(|tags| tags.to_vec()),
+            HostPattern::Child(apex) | HostPattern::Below(apex) => {
+                let under = catalogue.patterns.get(apex).into_iter().flatten();
+                Some(under.filter(|pattern| pattern.hosts == *host).flat_map(|p| p.tags.iter().cloned()).collect())
+            }
+        };
+        self.hosts().chain(other.hosts()).filter(|host| said(self, host) != said(other, host)).collect()
     }
 
     fn by_pattern(&self, host: &Host) -> Vec<Box<str>> {

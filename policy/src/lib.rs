@@ -55,6 +55,8 @@ pub mod trace;
 
 mod desugar;
 
+pub mod analysis;
+
 pub use compile::{Compiled, compile, compile_within};
 pub use decide::stage;
 pub use diagnostic::Diagnostic;

@@ -40,7 +40,7 @@ pub(crate) struct Registry {
     catalogue: BTreeSet<Box<str>>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 struct Entry {
     labels: Arc<Labels>,
     classes: Classes,
@@ -111,6 +111,26 @@ impl Registry {
     /// Whether the bundle has this data class.
     pub(crate) fn knows_class(&self, name: &str) -> bool {
         self.catalogue.contains(name)
+    }
+
+    /// The identities that are registered by their very id.
+    pub(crate) fn exact_ids(&self) -> impl Iterator<Item = &str> {
+        self.exact.keys().map(|id| &**id)
+    }
+
+    /// The patterns of identities that are registered, each with its labels as written.
+    pub(crate) fn patterns(&self) -> impl Iterator<Item = (&IdentityPattern, &Labels)> {
+        self.patterns.iter().map(|(pattern, entry)| (pattern, &*entry.labels))
+    }
+
+    /// The classes that an identity may declare.
+    pub(crate) fn may_declare(&self, identity: &Identity) -> Classes {
+        self.entry(identity).0.may_declare.clone()
+    }
+
+    /// Whether the other one knows every identity by the same labels and classes.
+    pub(crate) fn same(&self, other: &Registry) -> bool {
+        self.exact == other.exact && self.patterns == other.patterns
     }
 
     fn entry(&self, identity: &Identity) -> (&Entry, Arc<Labels>) {

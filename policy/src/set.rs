@@ -129,6 +129,13 @@ impl PolicySet {
         self.rules.iter().filter(enforced).map(|rule| (&*rule.info, rule.breadth()))
     }
 
+    /// Who answers for the rule or exception at this path.
+    pub fn owner_of(&self, path: &str) -> Option<&str> {
+        let exceptions = self.exceptions.iter().map(|exception| &**exception.info());
+        let mut all = self.rules.iter().map(|rule| &*rule.info).chain(exceptions);
+        all.find(|info| *info.path == *path).map(|info| &*info.owner)
+    }
+
     /// Whether any rule, those in shadow included, looks at this attribute.
     pub fn uses(&self, attribute: Attribute) -> bool {
         self.uses.contains(attribute)
@@ -307,6 +314,33 @@ impl PolicySet {
 
     pub(crate) fn visit_shadow(&self, facts: &Facts, each: impl FnMut(RuleId, &Rule)) {
         self.visit(&self.shadow, facts, each);
+    }
+
+    /// The enforced rules that may hold for this host, whoever asks, by their ids.
+    pub(crate) fn rules_at(&self, host: &Host) -> Vec<(RuleId, &Rule)> {
+        let mut ids = Vec::new();
+        self.enforced.visit_host(host, |id| ids.push(id));
+        ids.sort_unstable();
+        ids.dedup();
+        ids.into_iter().filter_map(|id| Some((id, self.rule(id)?))).collect()
+    }
+
+    /// Every rule, by tier and path.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (RuleId, &Rule)> + Clone {
+        (0..).zip(&self.rules)
+    }
+
+    /// Every rule that is enforced, by tier and path.
+    pub(crate) fn enforced(&self) -> impl Iterator<Item = (RuleId, &Rule)> {
+        self.all().filter(|(_, rule)| rule.enforcement == Enforcement::Enforce)
+    }
+
+    pub(crate) fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    pub(crate) fn catalogue(&self) -> &Catalogue {
+        &self.catalogue
     }
 
     fn visit(&self, index: &Index, facts: &Facts, mut each: impl FnMut(RuleId, &Rule)) {

@@ -33,12 +33,16 @@ mod values;
 
 mod explain;
 
+mod landmarks;
+
 use self::check::Checked;
 use self::compiled::Cond;
 use self::values::{Known, Made, Missing, Scope};
 use crate::decision::FailedClause;
 use crate::facts::Facts;
 use crate::schema::AttributeSet;
+
+pub(crate) use self::landmarks::{Landmarks, Marks, Spot};
 
 /// The outcome of a condition. Errors and unknowns are absorbed as CEL absorbs errors: `false && x` is false and
 /// `true || x` is true whatever `x` is, in either order; otherwise pending outranks error, because what is not known

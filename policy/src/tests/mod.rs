@@ -1,6 +1,7 @@
 //! The language as a whole: bundles as text, facts as values, decisions with rule and reason.
 
 mod ambiguities;
+mod analysis;
 mod bundles;
 mod checks;
 mod corpus;

@@ -169,7 +169,7 @@ pub(super) fn bundle(specs: &[(usize, Spec)]) -> Vec<SourceFile> {
     all
 }
 
-fn set_of(specs: &[(usize, Spec)]) -> PolicySet {
+pub(super) fn set_of(specs: &[(usize, Spec)]) -> PolicySet {
     super::world::compiled(&bundle(specs)).set
 }
 
@@ -179,14 +179,14 @@ pub(super) fn numbered(specs: Vec<Spec>) -> Vec<(usize, Spec)> {
 
 #[derive(Clone, Debug)]
 pub(super) struct Asked {
-    who: &'static str,
-    host: &'static str,
-    port: u16,
-    answers: Option<Vec<&'static str>>,
-    tls: Option<Option<&'static str>>,
-    declared: bool,
+    pub(super) who: &'static str,
+    pub(super) host: &'static str,
+    pub(super) port: u16,
+    pub(super) answers: Option<Vec<&'static str>>,
+    pub(super) tls: Option<Option<&'static str>>,
+    pub(super) declared: bool,
     pub(super) http: bool,
-    now: &'static str,
+    pub(super) now: &'static str,
 }
 
 pub(super) fn asked() -> impl Strategy<Value = Asked> {

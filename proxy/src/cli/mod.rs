@@ -12,6 +12,14 @@ mod check;
 
 mod explain;
 
+mod analysed;
+
+mod reach;
+
+mod diff;
+
+mod review;
+
 mod why;
 
 mod ask;
@@ -67,6 +75,12 @@ enum Command {
     Check(check::Arguments),
     /// Decide offline, and show why.
     Explain(explain::Arguments),
+    /// Who can reach a host, or what an identity can reach.
+    Reach(reach::Arguments),
+    /// Who gains and who loses what from one bundle to another.
+    Diff(diff::Arguments),
+    /// Rules of no use, rules that allow the same, what ends soon, and how wide each owner's rules are.
+    Review(review::Arguments),
     /// Ask a running gateway why the caller was denied.
     Why(why::Arguments),
     /// What is open now: see it, see what another bundle would cut, cut it.
@@ -109,6 +123,9 @@ pub fn run() -> ExitCode {
         Some(Command::Demo(arguments)) => demo::run(&arguments),
         Some(Command::Check(arguments)) => check::run(&arguments),
         Some(Command::Explain(arguments)) => explain::run(&arguments),
+        Some(Command::Reach(arguments)) => reach::run(&arguments),
+        Some(Command::Diff(arguments)) => diff::run(&arguments),
+        Some(Command::Review(arguments)) => review::run(&arguments),
         Some(Command::Why(arguments)) => why::run(&arguments),
         Some(Command::Tunnels(command)) => tunnels::run(&command),
         Some(Command::Grant(command)) => grant::run(&command),

@@ -1,5 +1,7 @@
 //! The commands that need no running gateway: what they print, and how they end.
 
+mod analysis;
+
 mod certificates;
 
 mod check;
@@ -98,6 +100,9 @@ fn what_is_not_built_is_absent_from_help_and_refused() {
         "serve",
         "check",
         "explain",
+        "reach",
+        "diff",
+        "review",
         "why",
         "evidence",
         "certs",
@@ -110,7 +115,7 @@ fn what_is_not_built_is_absent_from_help_and_refused() {
     ] {
         assert!(help.out.contains(&format!("\n  {command} ")), "{}", help.out);
     }
-    for command in ["test", "diff", "reach", "replay", "suggest", "bundle", "agent", "doctor"] {
+    for command in ["test", "replay", "suggest", "bundle", "agent", "doctor"] {
         assert!(!help.out.contains(&format!("\n  {command} ")), "{}", help.out);
         assert_eq!(run(&scratch, &[command]).code, 2, "{command}");
     }
