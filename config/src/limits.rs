@@ -318,6 +318,9 @@ limits! {
     cut_linger: Time = ms(0), ms(0) => h(24),
         "how long a tunnel goes on that a change of policy or the end of a rule no longer allows",
         "at once: what is not allowed is not carried";
+    limit_accounts: Count = 65_536, 1 => 10_000_000,
+        "pairs of a rule with `limits` and an identity that are counted at once; with one more a new pair is refused",
+        "a hundred such rules with 600 identities each; at about 400 bytes a pair, 26 MB";
     drain_timeout: Time = s(10), ms(0) => h(24),
         "from SIGTERM until live tunnels are cut",
         "leaves two thirds of the 30 s that Kubernetes gives for closing records to be delivered";

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::address::Classified;
+use crate::budget::Budget;
 use crate::decision::{Decision, Effect, Keeping, Reason, RuleInfo, Shadow, Verdict};
 use crate::document::rules::Trust;
 use crate::expr::Truth;
@@ -80,7 +81,7 @@ pub(crate) fn decide(set: &PolicySet, facts: &Facts, overrides: &Overrides) -> V
         // A grant is told wherever it covers, also where a rule had to open the address.
         (true, Some(id)) => {
             let keeping = standing.keeping.max(tally.allows.keeping);
-            answer.allow(tally.grant.unwrap_or(id), keeping, tally.exception)
+            answer.allow(tally.grant.unwrap_or(id), keeping, (tally.exception, tally.allows.budgets))
         }
         (true, None) => answer.deny(Reason::RuleError, standing.pending),
     }
@@ -133,6 +134,8 @@ struct Allows {
     waits: AttributeSet,
     /// The strictest of those that hold.
     keeping: Keeping,
+    /// The limits of those that hold; empty, it has no memory of its own.
+    budgets: Vec<Arc<Budget>>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -174,6 +177,7 @@ impl Tally {
             tally.allows.pending = None;
             tally.allows.waits = AttributeSet::EMPTY;
             tally.allows.keeping = tally.allows.keeping.max(Keeping::Synced);
+            tally.allows.budgets.clear();
         }
         tally
     }
@@ -202,9 +206,9 @@ impl Tally {
             (Truth::Error(_), _) => smallest(&mut self.erred, id),
             (Truth::Yes | Truth::Pending(_), End::Past) => smallest(&mut self.expired, id),
             (Truth::Yes | Truth::Pending(_), End::Ahead) => {
-                self.allows.add(id, rule.keeping, judged.truth);
+                self.allows.add(id, rule, judged.truth);
                 if !rule.networks.is_empty() {
-                    self.naming.add(id, rule.keeping, judged.truth);
+                    self.naming.add(id, rule, judged.truth);
                 }
             }
         }
@@ -212,11 +216,14 @@ impl Tally {
 }
 
 impl Allows {
-    fn add(&mut self, id: RuleId, keeping: Keeping, truth: Truth) {
+    fn add(&mut self, id: RuleId, rule: &Rule, truth: Truth) {
         match truth {
             Truth::Yes => {
                 smallest(&mut self.holds, id);
-                self.keeping = self.keeping.max(keeping);
+                self.keeping = self.keeping.max(rule.keeping);
+                if let Some(budget) = &rule.budget {
+                    self.budgets.push(Arc::clone(budget));
+                }
             }
             Truth::Pending(missing) => {
                 smallest(&mut self.pending, id);
@@ -247,7 +254,15 @@ fn reason(tier: Tier, cause: Cause) -> Reason {
 }
 
 impl Answer<'_> {
-    fn allow(&self, id: RuleId, keeping: Keeping, exception: Option<Arc<RuleInfo>>) -> Verdict {
+    fn allow(
+        &self,
+        id: RuleId,
+        keeping: Keeping,
+        (exception, mut budgets): (Option<Arc<RuleInfo>>, Vec<Arc<Budget>>),
+    ) -> Verdict {
+        // The index may name a rule more than once.
+        budgets.sort_unstable_by(|a, b| a.rule.path.cmp(&b.rule.path));
+        budgets.dedup_by(|a, b| Arc::ptr_eq(a, b));
         let declared = self.facts.subject.declared.is_some()
             && self.set.rule(id).is_some_and(|rule| rule.trust == Trust::Declared);
         let reason = match (self.set.rule(id), self.overrides.grants_by(id)) {
@@ -256,7 +271,7 @@ impl Answer<'_> {
             (None, false) => Reason::Permitted,
         };
         let decision = self.decision(Effect::Allow, reason, Some(id));
-        Verdict::Allow(Decision { used_declared: declared, keeping, exception, ..decision })
+        Verdict::Allow(Decision { used_declared: declared, keeping, exception, budgets, ..decision })
     }
 
     fn deny(&self, reason: Reason, id: Option<RuleId>) -> Verdict {
@@ -286,6 +301,7 @@ impl Answer<'_> {
             shadow: self.shadow(),
             used_declared: false,
             keeping: Keeping::AsConfigured,
+            budgets: Vec::new(),
         }
     }
 

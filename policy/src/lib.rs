@@ -15,6 +15,8 @@ pub mod schema;
 
 pub mod decision;
 
+pub mod budget;
+
 pub mod expr;
 
 pub mod limits;

@@ -45,6 +45,8 @@ pub struct PolicySet {
     allows_use: AttributeSet,
     /// Ends of allows, sorted.
     ends: Vec<Timestamp>,
+    /// Reviews of denies that are enforced, the earliest first.
+    reviews: Vec<(Timestamp, RuleId)>,
     limits: Limits,
 }
 
@@ -65,6 +67,10 @@ impl PolicySet {
         };
         let mut ends: Vec<Timestamp> = rules.iter().filter_map(|rule| rule.expires).collect();
         ends.sort_unstable();
+        let enforced = (0..).zip(&rules).filter(|(_, rule)| rule.enforcement == Enforcement::Enforce);
+        let mut reviews: Vec<(Timestamp, RuleId)> =
+            enforced.filter_map(|(id, rule)| Some((rule.review_by?, id))).collect();
+        reviews.sort_unstable();
         PolicySet {
             bundle: names.0,
             digest: names.1,
@@ -86,6 +92,7 @@ impl PolicySet {
             exceptions: Vec::new(),
             plain: None,
             ends,
+            reviews,
             limits,
         }
     }
@@ -292,6 +299,13 @@ impl PolicySet {
     pub fn expiring(&self, now: Timestamp, end: Timestamp) -> usize {
         let up_to = |moment: Timestamp| self.ends.partition_point(|at| *at <= moment);
         up_to(end).saturating_sub(up_to(now))
+    }
+
+    /// The denies whose review is overdue, the longest first, and since when. They are in force all the same.
+    pub fn overdue(&self, now: Timestamp) -> impl Iterator<Item = (Timestamp, &RuleInfo)> {
+        let up_to = self.reviews.partition_point(|(review, _)| *review <= now);
+        let overdue = self.reviews.get(..up_to).unwrap_or_default();
+        overdue.iter().filter_map(|(review, id)| Some((*review, &*self.rule(*id)?.info)))
     }
 
     pub(crate) fn rule(&self, id: RuleId) -> Option<&Rule> {

@@ -87,6 +87,7 @@ fn allowed() -> DecisionRecord {
         shadow: Vec::new(),
         used_declared: false,
         keeping: Keeping::AsConfigured,
+        budgets: Vec::new(),
     };
     let policy = PolicyRef::new("corp", "sha256:00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff", 0);
     DecisionRecord::decided(&facts(), &decision, &[], policy)

@@ -24,7 +24,10 @@ pub fn explain(record: &DecisionRecord) -> String {
         let _ = writeln!(text, "  rule     {}{}", rule.0.path, answerable(&rule.0.owner, rule.0.expires));
     }
     for near in &record.nearest {
-        let _ = writeln!(text, "  nearest  {}{}", near.rule.path, answerable(&near.rule.owner, near.rule.expires));
+        // Of a limit, the rule is told already.
+        if record.rule.as_ref().is_none_or(|rule| rule.0.path != near.rule.path) {
+            let _ = writeln!(text, "  nearest  {}{}", near.rule.path, answerable(&near.rule.owner, near.rule.expires));
+        }
         for failed in &near.failed {
             let _ = writeln!(text, "           {failed}");
         }

@@ -15,6 +15,8 @@ pub mod passage;
 
 pub mod carriage;
 
+pub mod budget;
+
 pub mod live;
 
 pub mod refusal;

@@ -23,6 +23,8 @@ pub struct Refusal {
     pub record: Arc<DecisionRecord>,
     /// A more exact status than the reason's own, for a malformed head (RFC 9110 section 15, RFC 6585 section 5).
     pub status: Option<u16>,
+    /// Seconds after which it may be worth asking again, where that is known.
+    pub retry_after: Option<u64>,
 }
 
 /// How the client wants to read the explanation.
@@ -121,23 +123,23 @@ impl Refusal {
             Form::Json => self.json(),
         };
         let challenges = match status {
-            407 => CHALLENGES,
-            429 | 503 => "Retry-After: 5\r\n",
-            _ => "",
+            407 => CHALLENGES.to_owned(),
+            429 | 503 => format!("Retry-After: {}\r\n", self.retry_after.unwrap_or(RETRY_AFTER)),
+            _ => String::new(),
         };
         let status_line = format!("HTTP/1.1 {status} {}", self.phrase());
         let proxy_status = (row(self.reason()).error, self.record.reason.text.as_str());
-        assemble(&status_line, proxy_status, self.record.id, challenges, (form, &text), after, body)
+        assemble(&status_line, proxy_status, self.record.id, &challenges, (form, &text), after, body)
     }
 
     fn reason(&self) -> Reason {
         self.record.reason.code
     }
 
-    /// A malformed request deserves its particulars in the phrase: whoever wrote the client reads nothing else.
+    /// A malformed request and a limit deserve their particulars in the phrase: whoever wrote the client reads nothing else.
     fn short(&self) -> &str {
         match self.reason() {
-            Reason::InvalidRequest => self.record.reason.text.as_str(),
+            Reason::InvalidRequest | Reason::Limit => self.record.reason.text.as_str(),
             reason => reason.sentence(),
         }
     }
@@ -146,6 +148,9 @@ impl Refusal {
         serde_json::to_string(&*self.record).map_or_else(|_| "{}\n".to_owned(), |json| json + "\n")
     }
 }
+
+/// Seconds until a gateway that is full may have room again.
+const RETRY_AFTER: u64 = 5;
 
 /// What a client can authenticate with (RFC 9110 section 11.7.1).
 const CHALLENGES: &str = "Proxy-Authenticate: Basic realm=\"gatepass\", charset=\"UTF-8\"\r\nProxy-Authenticate: Bearer realm=\"gatepass\"\r\n";
@@ -215,7 +220,7 @@ mod tests {
         let client = "192.0.2.1:40000".parse().unwrap();
         let mut record = DecisionRecord::unread(jiff::Timestamp::UNIX_EPOCH, client, "test", reason, text);
         record.id = uuid::Uuid::now_v7();
-        Refusal { record: Arc::new(record), status: None }
+        Refusal { record: Arc::new(record), status: None, retry_after: None }
     }
 
     #[test]

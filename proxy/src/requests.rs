@@ -3,6 +3,7 @@
 use gatepass_policy::facts::Protocol;
 use gatepass_policy::host::Host;
 
+use crate::budget::Meter;
 use crate::carriage::{carry_upgrade, close};
 use crate::client::Said;
 use crate::conversation::{Conversation, Next};
@@ -10,7 +11,7 @@ use crate::dial;
 use crate::evidence::Admission;
 use crate::evidence::words::Ending;
 use crate::exception_request::{self, Errand};
-use crate::forward::{self, Answered, Counts, Failure, Fault, Key, Retry, Upstream};
+use crate::forward::{self, Answered, Counts, Exchange, Failure, Fault, Key, Retry, Upstream};
 use crate::http1::{Framing, RequestHead, Target, body};
 use crate::live::Listed;
 use crate::passage::{self, Clearance, Connected, Intent};
@@ -87,19 +88,7 @@ async fn carry(
     let Opened { admitted, mut upstream, at, key } = opened;
     let mut counts = Counts::default();
     let mut drain = conversation.drain.clone();
-    let Conversation { client, buffer, .. } = &mut *conversation;
-    let exchanged = async {
-        let outcome = forward::exchange(client, buffer, head, &mut upstream, &shared.forward, &mut counts).await;
-        if let Err(failure) = &outcome
-            && failure.retry == Retry::Safe
-            && let Ok(dialled) = dial::dial(&[at.endpoint], &shared.dial, None).await
-        {
-            // The pooled connection had died of old age. The same decision's endpoint is dialled once, no other.
-            upstream = Upstream::new(dialled.stream);
-            return forward::exchange(client, buffer, head, &mut upstream, &shared.forward, &mut counts).await;
-        }
-        outcome
-    };
+    let exchanged = exchange(&mut conversation, head, (&mut upstream, at), &mut counts, admitted.1.meter(), shared);
     let outcome = tokio::select! {
         biased;
         ending = admitted.1.cut() => {
@@ -134,6 +123,13 @@ async fn carry(
                 Next::End
             }
         },
+        Err(Failure { fault: Fault::Spent, .. }) => {
+            // As after a cut: neither side is to take its part for the whole.
+            let _ = upstream.stream().set_zero_linger();
+            conversation.client.reset();
+            close(admitted, counts, Ending::Limit, shared);
+            Next::End
+        }
         Err(failure) => {
             let id = admitted.0.id();
             close(admitted, counts, ending(&failure), shared);
@@ -148,11 +144,34 @@ async fn carry(
     }
 }
 
+/// The exchange, once more where the connection that was to carry it had died of old age.
+async fn exchange(
+    conversation: &mut Conversation,
+    head: &RequestHead,
+    (upstream, at): (&mut Upstream, Connected),
+    counts: &mut Counts,
+    meter: &Meter,
+    shared: &Shared,
+) -> Result<Exchange, Failure> {
+    let Conversation { client, buffer, .. } = conversation;
+    let outcome = forward::exchange(client, buffer, head, upstream, &shared.forward, counts, meter).await;
+    if let Err(failure) = &outcome
+        && failure.retry == Retry::Safe
+        && let Ok(dialled) = dial::dial(&[at.endpoint], &shared.dial, None).await
+    {
+        // The same decision's endpoint is dialled once, no other.
+        *upstream = Upstream::new(dialled.stream);
+        return forward::exchange(client, buffer, head, upstream, &shared.forward, counts, meter).await;
+    }
+    outcome
+}
+
 /// How an exchange ended that failed.
 fn ending(failure: &Failure) -> Ending {
     match failure.fault {
         Fault::ClientGone | Fault::ClientIdle | Fault::RequestBody(_) => Ending::ClientClosed,
         Fault::TooLong => Ending::MaxDuration,
+        Fault::Spent => Ending::Limit,
         Fault::Connect
         | Fault::UpstreamClosed
         | Fault::UpstreamTimeout

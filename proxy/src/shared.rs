@@ -8,6 +8,7 @@ use gatepass_policy::address::Floor;
 use tokio::sync::Semaphore;
 
 use crate::admin::Kept;
+use crate::budget::Budgets;
 use crate::clock::Clock;
 use crate::evidence::Evidence;
 use crate::forward::Pool;
@@ -53,6 +54,8 @@ pub struct Shared {
     pub pool: Pool,
     /// Buffers and pipes of tunnels.
     pub pools: tunnel::Pools,
+    /// What the limits of rules have let who have.
+    pub budgets: Budgets,
     /// The open tunnels.
     pub live: Live,
     /// Room for client connections.

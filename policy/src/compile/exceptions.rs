@@ -57,6 +57,8 @@ pub(super) fn compile(
         trust: Trust::Registered,
         lifts: Lifts::NONE,
         keeping: Keeping::AsConfigured,
+        budget: None,
+        review_by: None,
         who: Who::Among(raw.identities.iter().map(selector).collect()),
         hosts: unique(raw.destinations.hosts.iter().map(|at| at.value.clone())),
         ports: raw.destinations.ports.as_slice().into(),

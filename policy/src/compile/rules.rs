@@ -9,6 +9,7 @@ use super::scope::CompiledScope;
 use super::shared::Shared;
 use super::{Surroundings, lifetime};
 use crate::address;
+use crate::budget::{Budget, Measure};
 use crate::decision::{Keeping, RuleInfo};
 use crate::diagnostic::{At, Place, Report};
 use crate::document::rules::{Action, RawRule, RawSelector, Targets};
@@ -61,14 +62,16 @@ pub(super) fn compile(
         Action::Allow => raw.expires.as_ref().map(|at| at.value).into_iter().chain(sets_end).min(),
         Action::Deny => None,
     };
+    let info = Arc::new(RuleInfo {
+        path: format!("{}/{}", home.id, raw.id.value).into(),
+        owner: owner?.into(),
+        purpose: raw.purpose.as_str().into(),
+        ticket: raw.ticket.as_deref().map(Into::into),
+        expires,
+    });
     Some(Rule {
-        info: Arc::new(RuleInfo {
-            path: format!("{}/{}", home.id, raw.id.value).into(),
-            owner: owner?.into(),
-            purpose: raw.purpose.as_str().into(),
-            ticket: raw.ticket.as_deref().map(Into::into),
-            expires,
-        }),
+        budget: budget(raw, &info),
+        info,
         tier,
         enforcement: raw.enforcement,
         trust: raw.trust,
@@ -81,8 +84,23 @@ pub(super) fn compile(
         at_most: raw.at_most.as_deref().map(|named| shared.classes(named)),
         any_of: raw.any_of.as_deref().map(|named| shared.classes(named)),
         expires,
+        review_by: raw.review_by.as_ref().map(|at| at.value),
         when,
     })
+}
+
+/// What each identity may have under it.
+fn budget(raw: &RawRule, rule: &Arc<RuleInfo>) -> Option<Arc<Budget>> {
+    let written = &raw.limits.as_ref()?.value;
+    let most = |wanted: Measure| written.iter().find(|(measure, _)| *measure == wanted).map(|(_, most)| *most);
+    Some(Arc::new(Budget {
+        rule: Arc::clone(rule),
+        connections: most(Measure::Connections),
+        new_connections_per_second: most(Measure::NewConnections),
+        upload_bytes_per_day: most(Measure::Upload),
+        download_bytes_per_day: most(Measure::Download),
+        max_connection_seconds: most(Measure::Duration),
+    }))
 }
 
 /// Who is meant. Where a team's rule names no id, the identities of its fragment's scope are.

@@ -4,6 +4,7 @@ pub(crate) mod bundle;
 pub(crate) mod cases;
 pub(crate) mod catalogue;
 pub(crate) mod exceptions;
+pub(crate) mod limits;
 pub(crate) mod overrides;
 pub(crate) mod rules;
 pub(crate) mod workloads;

@@ -3,6 +3,7 @@
 use ipnet::IpNet;
 use jiff::Timestamp;
 
+use super::limits::{self, RawLimits};
 use super::{egress_point, host, identity_without_captures, network};
 use crate::decision::Keeping;
 use crate::diagnostic::{At, Place, Report};
@@ -68,6 +69,7 @@ pub(crate) struct RawRule {
     pub(crate) review_by: Option<At<Timestamp>>,
     pub(crate) when: Option<At<String>>,
     pub(crate) keeping: Option<At<Keeping>>,
+    pub(crate) limits: Option<At<RawLimits>>,
 }
 
 pub(crate) struct RawSelector {
@@ -124,12 +126,10 @@ fn rule(node: &Node<'_>, book: Book, report: &mut Report<'_>) -> Option<RawRule>
     let enforcement = fields.optional("enforcement").map_or(Some(Enforcement::Enforce), |node| {
         choice(node, ["enforce", "shadow"], [Enforcement::Enforce, Enforcement::Shadow], report)
     });
-    let trust = fields.optional("trust_declared").map_or(Some((Trust::Registered, place)), |node| {
-        let trust = if read::boolean(node, report)? { Trust::Declared } else { Trust::Registered };
-        Some((trust, node.place))
-    });
+    let trust = trust(&mut fields, place, report);
     let when = fields.optional("when").and_then(|node| read::text(node, report));
     let keeping = fields.optional("evidence").map(|node| keeping(node, report));
+    let limits = fields.optional("limits").map(|node| limits::read(node, report));
     let _ = fields.optional("egress_point").and_then(|node| egress_point(node, report));
     let lifts = lifted_by(&mut fields, book, report);
     not_yet(&mut fields, report);
@@ -140,8 +140,8 @@ fn rule(node: &Node<'_>, book: Book, report: &mut Report<'_>) -> Option<RawRule>
     };
     fields.finish(report);
     // What is missing or wrong has been told; what else the rule must say is told beside it.
-    let kept = !matches!(keeping, Some(None));
-    let whole = id.is_some() && purpose.is_some() && enforcement.is_some() && trust.is_some() && kept;
+    let obliges = !matches!(keeping, Some(None)) && !matches!(limits, Some(None));
+    let whole = id.is_some() && purpose.is_some() && enforcement.is_some() && trust.is_some() && obliges;
     let (trust, trust_place) = trust.unwrap_or((Trust::Registered, place));
     let rule = RawRule {
         id: id.unwrap_or(At { value: String::new(), place }),
@@ -163,6 +163,7 @@ fn rule(node: &Node<'_>, book: Book, report: &mut Report<'_>) -> Option<RawRule>
         review_by,
         when,
         keeping: keeping.flatten(),
+        limits: limits.flatten(),
     };
     check_action(&rule, &named, book, trust_place, report);
     whole.then_some(rule)
@@ -173,12 +174,18 @@ fn keeping(node: &Node<'_>, report: &mut Report<'_>) -> Option<At<Keeping>> {
     Some(At { value, place: node.place })
 }
 
+/// Which classes it reads, and where it says so. `None` if that cannot be read.
+fn trust(fields: &mut Fields<'_, '_>, place: Place, report: &mut Report<'_>) -> Option<(Trust, Place)> {
+    let Some(node) = fields.optional("trust_declared") else { return Some((Trust::Registered, place)) };
+    let trust = if read::boolean(node, report)? { Trust::Declared } else { Trust::Registered };
+    Some((trust, node.place))
+}
+
 /// What this version does not enforce.
 fn not_yet(fields: &mut Fields<'_, '_>, report: &mut Report<'_>) {
     if let Some(node) = fields.optional("inspect").filter(|node| !read::is_word(node, "never")) {
         report.not_yet(node.place, "inspect: required");
     }
-    fields.not_yet("limits", report);
 }
 
 /// Which keys are written, be their values right or wrong: what is wrong is not also missing.
@@ -218,6 +225,10 @@ fn check_action(rule: &RawRule, named: &Named, book: Book, trust: Place, report:
             if let Some(at) = &rule.keeping {
                 let help = "what is refused is not carried: leave the key out";
                 report.error_help(at.place, "`evidence` is for allows", help);
+            }
+            if let Some(at) = &rule.limits {
+                let help = "a deny refuses all of it: leave the key out";
+                report.error_help(at.place, "`limits` is for allows", help);
             }
             if rule.trust == Trust::Declared {
                 report.error_help(trust, "a deny always reads the registered classes", "leave the key out");

@@ -46,14 +46,6 @@ impl<'n, 't> Fields<'n, 't> {
         self.fields.iter().any(|(found, _)| found.text == key)
     }
 
-    /// A key of the language that this version does not enforce.
-    pub(crate) fn not_yet(&mut self, key: &'static str, report: &mut Report<'_>) {
-        self.asked.push(key);
-        if let Some((found, _)) = self.fields.iter().find(|(found, _)| found.text == key) {
-            report.not_yet(found.place, key);
-        }
-    }
-
     /// Report every key that nobody asked for.
     pub(crate) fn finish(self, report: &mut Report<'_>) {
         for (key, _) in self.fields {

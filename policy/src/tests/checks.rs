@@ -120,7 +120,6 @@ fn a_deny_never_ends() {
 #[test]
 fn what_is_not_enforced_is_not_read() {
     for (more, what) in [
-        ("limits: {connections: 1}", "limits"),
         ("inspect: required", "inspect: required"),
         ("egress_point: eu-west", "egress_point: eu-west"),
         ("when: upstream.verified", "upstream.verified"),

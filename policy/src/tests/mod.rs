@@ -1,6 +1,7 @@
 //! The language as a whole: bundles as text, facts as values, decisions with rule and reason.
 
 mod allocations;
+mod ambiguities;
 mod analysis;
 mod bundles;
 mod cases;
@@ -9,6 +10,7 @@ mod corpus;
 mod decisions;
 mod explanations;
 mod hostile;
+mod limits;
 mod overridden;
 mod overrides;
 mod properties;

@@ -1,6 +1,7 @@
 //! How a record is made of facts and a decision, and of what is known where a request never became facts.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use gatepass_policy::decision::{Decision, Effect, FailedClause, Nearest, Reason, RuleInfo, Shown};
 use gatepass_policy::facts::{Facts, Resolved, Tls};
@@ -58,6 +59,14 @@ impl DecisionRecord {
     /// Refused by the gateway itself, not by a rule: credentials, data class, hello, limit, drain.
     pub fn refused(facts: &Facts, reason: Reason, detail: &str, policy: PolicyRef) -> DecisionRecord {
         of_facts(facts, Effect::Deny, Outcome::Refused, latest(facts), general(reason, detail), policy)
+    }
+
+    /// Refused because of a limit; of a rule's, with that rule, and with what it sees and wants.
+    pub fn limited(facts: &Facts, detail: &str, clause: Option<&Nearest>, policy: PolicyRef) -> DecisionRecord {
+        let mut record = DecisionRecord::refused(facts, Reason::Limit, detail, policy);
+        record.rule = clause.map(|clause| Rule(Arc::clone(&clause.rule)));
+        record.nearest = clause.iter().map(|clause| near(clause, &mut { NEAREST_BYTES })).collect();
+        record
     }
 
     /// Refused before there were facts: a malformed request, bad credentials, a failed TLS handshake.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use gatepass_policy::address::Floor;
+use gatepass_policy::budget::Budget;
 use gatepass_policy::decision::{Decision, Reason, RuleInfo, Verdict};
 use gatepass_policy::facts::Facts;
 use jiff::Timestamp;
@@ -40,8 +41,8 @@ pub(super) enum Since {
 /// The answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Answer {
-    /// It stays; this allows it.
-    Stays(Option<Arc<RuleInfo>>, Reason),
+    /// It stays; this allows it, under these limits.
+    Stays { rule: Option<Arc<RuleInfo>>, reason: Reason, budgets: Vec<Arc<Budget>> },
     /// It is cut.
     Cut { ending: Ending, by: Box<str>, reason: Reason },
 }
@@ -77,7 +78,7 @@ pub(super) fn judge(
         }
     }
     match snapshot.decide(facts) {
-        Verdict::Allow(decision) => Answer::Stays(decision.rule, decision.reason),
+        Verdict::Allow(Decision { rule, reason, budgets, .. }) => Answer::Stays { rule, reason, budgets },
         Verdict::Deny(decision) => cut(&decision, stood, floor, snapshot, now),
         // What is not known of it by now will not become known.
         Verdict::Pending(_) => {

@@ -17,6 +17,7 @@ use opentelemetry::metrics::Meter;
 use table::*;
 pub use table::{EXPIRING_WITHIN, Kind, METRICS, Metric};
 
+use crate::budget::LABELS as LIMIT_LABELS;
 use crate::evidence::DecisionRecord;
 use crate::evidence::words::{Ending, Outcome, PolicyResult, SinkName};
 
@@ -37,6 +38,7 @@ pub struct Metrics {
     /// Open tunnels.
     pub tunnels: Gauge,
     tunnels_cut: Vec<(Ending, Counter)>,
+    limited: Vec<(&'static str, Counter)>,
     /// Time spent deciding again on everything that is open.
     pub redecide_duration: Histogram,
     /// Client connections.
@@ -86,10 +88,13 @@ pub struct Metrics {
     pub webhook_failures: Counter,
     /// In the order of [`EXPIRING_WITHIN`].
     pub rules_expiring: Vec<Gauge>,
+    /// Denies whose review is overdue.
+    pub reviews_overdue: Gauge,
 }
 
 /// The endings of what was cut because it was no longer allowed.
-const CUTS: [Ending; 4] = [Ending::Expired, Ending::PolicyChanged, Ending::GrantEnded, Ending::ModeChanged];
+const CUTS: [Ending; 5] =
+    [Ending::Expired, Ending::PolicyChanged, Ending::GrantEnded, Ending::ModeChanged, Ending::Limit];
 
 /// The handles of one sink.
 #[derive(Clone)]
@@ -123,6 +128,7 @@ impl Metrics {
                 .iter()
                 .map(|ending| (*ending, make.counter(TUNNELS_CUT, &[("ending", ending.as_str())])))
                 .collect(),
+            limited: LIMIT_LABELS.iter().map(|limit| (*limit, make.counter(LIMITED, &[("limit", limit)]))).collect(),
             redecide_duration: make.histogram(REDECIDE_DURATION),
             connections: make.gauge(CONNECTIONS, &[]),
             dns_duration: make.histogram(DNS_DURATION),
@@ -154,6 +160,7 @@ impl Metrics {
             policy_disagreeing: make.gauge(POLICY_DISAGREEING, &[]),
             state_staleness: make.gauge(STATE_STALENESS, &[]),
             webhook_failures: make.counter(WEBHOOK_FAILURES, &[]),
+            reviews_overdue: make.gauge(REVIEWS_OVERDUE, &[]),
             rules_expiring: EXPIRING_WITHIN
                 .iter()
                 .map(|(within, _)| make.gauge(RULES_EXPIRING, &[("within", within)]))
@@ -208,6 +215,13 @@ impl Metrics {
     /// Count what was cut.
     pub fn cut(&self, ending: Ending) {
         if let Some((_, counter)) = self.tunnels_cut.iter().find(|(cut, _)| *cut == ending) {
+            counter.increment(1);
+        }
+    }
+
+    /// Count what a limit of a rule refused.
+    pub fn limited(&self, label: &str) {
+        if let Some((_, counter)) = self.limited.iter().find(|(limit, _)| *limit == label) {
             counter.increment(1);
         }
     }

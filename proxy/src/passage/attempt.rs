@@ -11,6 +11,7 @@ use jiff::Timestamp;
 
 use super::early::unrecorded;
 use super::{Connected, Intent, NameFault, Refused, reason_of_resolve};
+use crate::budget::{self, Seat};
 use crate::evidence::parts::Timings;
 use crate::evidence::{Admission, DecisionRecord, Durability, Reservation};
 use crate::live::{Grounds, Listed, Sources};
@@ -44,6 +45,12 @@ const OF_OURS: &str = "`gatepass.internal` is the gateway itself, and answers at
 
 /// What is wrong with who asks: the reason, the particulars, and the status where it is not the reason's own.
 pub(super) type Fault = (Reason, String, Option<u16>);
+
+/// A permitting decision, and the seat that it has under the limits of its rules.
+pub(super) struct Settled {
+    pub(super) decision: Decision,
+    seat: Option<Arc<Seat>>,
+}
 
 /// Whether the client showed a credential of its own accord.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,9 +132,24 @@ impl<'a> Attempt<'a> {
         }
     }
 
+    /// Take the seat under the limits of the rules that allow it: a decision is final once there is one.
+    pub(super) async fn settle(&self, decision: Decision) -> Result<Settled, budget::Refused> {
+        let seat = self.shared.budgets.open(&decision.budgets, self.facts.identity.id()).await;
+        let seat = seat.inspect_err(|refused| self.shared.metrics.limited(refused.label()))?;
+        Ok(Settled { decision, seat })
+    }
+
+    /// Permitted, were it not for a limit.
+    pub(super) fn limited(self, refused: &budget::Refused) -> Refusal {
+        let policy = self.snapshot.reference.clone();
+        let record = DecisionRecord::limited(&self.facts, &refused.text(), refused.clause().as_ref(), policy);
+        Refusal { status: refused.status(), retry_after: refused.retry_after(), ..self.conclude(record) }
+    }
+
     /// Record the permitting decision, and list what it permits. Its admission is the proof that bytes may flow.
-    pub(super) async fn admit(self, decision: &Decision, at: Connected) -> Result<(Admission, Listed<'a>), Refusal> {
-        let record = DecisionRecord::decided(&self.facts, decision, &[], self.snapshot.reference.clone())
+    pub(super) async fn admit(self, settled: Settled, at: Connected) -> Result<(Admission, Listed<'a>), Refusal> {
+        let Settled { decision, seat } = settled;
+        let record = DecisionRecord::decided(&self.facts, &decision, &[], self.snapshot.reference.clone())
             .with_time(self.shared.clock.wall())
             .with_dialled(at.endpoint.address(), at.local)
             .with_trace(self.span.as_ref().map(RequestSpan::trace))
@@ -149,6 +171,7 @@ impl<'a> Attempt<'a> {
                     checked: self.checked,
                     rule: decision.rule.clone(),
                     reason: decision.reason,
+                    seat,
                     change: self.snapshot.change,
                     generation: self.snapshot.generation,
                 };
@@ -213,7 +236,7 @@ impl<'a> Attempt<'a> {
             .with_trace(self.span.as_ref().map(RequestSpan::trace))
             .with_timings(self.timings);
         let record = self.reservation.refuse(record);
-        ended(self.span, Refusal { record, status: None })
+        ended(self.span, Refusal { record, status: None, retry_after: None })
     }
 
     /// 407 makes a client that has credentials show them (git and curl only do so then), so it is the answer to one

@@ -11,10 +11,10 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 pub use attempt::NEAREST;
-use attempt::{Attempt, micros};
+use attempt::{Attempt, Settled, micros};
 pub use early::{drained, handshake_failed, malformed, no_identity, turned_away};
 use early::{unread, unrecorded};
-use gatepass_policy::decision::{Decision, Reason, Verdict};
+use gatepass_policy::decision::{Reason, Verdict};
 use gatepass_policy::facts::{HttpRequest, Protocol, Tls};
 use gatepass_policy::host::Authority;
 use gatepass_policy::schema::Attribute;
@@ -60,13 +60,13 @@ pub struct Connected {
 pub struct Clearance<'a> {
     attempt: Attempt<'a>,
     endpoints: Vec<Endpoint>,
-    settled: Option<Decision>,
+    settled: Option<Settled>,
 }
 
 /// An attempt whose upstream is connected. Nothing of the client's has reached it.
 pub struct Passage<'a> {
     attempt: Attempt<'a>,
-    settled: Option<Decision>,
+    settled: Option<Settled>,
     upstream: TcpStream,
     at: Connected,
 }
@@ -102,7 +102,11 @@ pub async fn clear<'a>(peer: &Peer, intent: Intent, shared: &'a Shared) -> Resul
     let settled = match attempt.decide() {
         Verdict::Deny(denial) => return Err(attempt.deny(&denial)),
         Verdict::Pending(_) => None,
-        Verdict::Allow(decision) => Some(decision),
+        // Whoever is past a limit is told so before anything is dialled.
+        Verdict::Allow(decision) => match attempt.settle(decision).await {
+            Ok(settled) => Some(settled),
+            Err(refused) => return Err(attempt.limited(&refused)),
+        },
     };
     let endpoints = dial::endpoints(&attempt.facts, dial::Cleared::by_decision());
     Ok(Clearance { attempt, endpoints, settled })
@@ -118,7 +122,11 @@ impl<'a> Clearance<'a> {
     pub async fn dial(mut self) -> Result<Passage<'a>, Refusal> {
         match self.connect().await {
             Ok((upstream, at)) => Ok(Passage { attempt: self.attempt, settled: self.settled, upstream, at }),
-            Err(error) => Err(self.attempt.fail(self.settled.as_ref(), reason_of_dial(error), &error.to_string())),
+            Err(error) => Err(self.attempt.fail(
+                self.settled.as_ref().map(|settled| &settled.decision),
+                reason_of_dial(error),
+                &error.to_string(),
+            )),
         }
     }
 
@@ -137,7 +145,7 @@ impl<'a> Clearance<'a> {
     /// Use a pooled connection to one of the checked addresses instead of dialling: record, and admit.
     pub async fn reuse(self, at: Connected) -> Result<(Admission, Listed<'a>), Refusal> {
         match self.settled {
-            Some(decision) => self.attempt.admit(&decision, at).await,
+            Some(settled) => self.attempt.admit(settled, at).await,
             None => Err(self.attempt.unsettled()),
         }
     }
@@ -169,15 +177,18 @@ impl<'a> Passage<'a> {
         if let Some(tls) = tls {
             self.attempt.facts.tls = Some(tls);
             self.settled = match self.attempt.decide() {
-                Verdict::Allow(decision) => Some(decision),
+                Verdict::Allow(decision) => match self.attempt.settle(decision).await {
+                    Ok(settled) => Some(settled),
+                    Err(refused) => return Err(Refused::plain(self.attempt.limited(&refused))),
+                },
                 Verdict::Deny(denial) => return Err(self.attempt.deny_after(&denial)),
                 Verdict::Pending(_) => None,
             };
         }
-        let Some(decision) = self.settled else {
+        let Some(settled) = self.settled else {
             return Err(Refused::plain(self.attempt.unsettled()));
         };
-        let (admission, listed) = self.attempt.admit(&decision, self.at).await.map_err(Refused::plain)?;
+        let (admission, listed) = self.attempt.admit(settled, self.at).await.map_err(Refused::plain)?;
         Ok(Admitted { admission, listed, upstream: self.upstream, at: self.at })
     }
 

@@ -39,6 +39,7 @@ use tokio::sync::Semaphore;
 use who::registry;
 
 use crate::admin::Kept;
+use crate::budget::Budgets;
 use crate::clock::Clock;
 use crate::evidence::Evidence;
 use crate::forward::Pool;
@@ -147,6 +148,8 @@ impl Startup {
         let evidence = evidence.map_err(|error| format!("error: `evidence`: {error}"))?;
         let policy = Arc::new(policy);
         let of = Made { policy: &policy, evidence: &evidence, clock: &clock, metrics: &metrics, name: &name, log };
+        let budgets = Budgets::load(store.1.clone(), clock.clone(), limits.limit_accounts).await;
+        let budgets = budgets.map_err(|error| format!("error: `state`: {error}"))?;
         let state = overrides::state(&config, store, of).await?;
         let pseudonym = pseudonym();
         let shared = Shared {
@@ -165,6 +168,7 @@ impl Startup {
             telemetry,
             pool: Pool::new(bounds::pool(&limits, spare)),
             pools: tunnel::Pools::new(bounds::tunnel_pools(spare)),
+            budgets,
             live: crate::live::Live::new(limits.cut_linger),
             connections: Arc::new(Semaphore::new(room)),
             refusals: Arc::new(Semaphore::new(spare.refusals())),

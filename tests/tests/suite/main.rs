@@ -39,6 +39,8 @@ mod hostile;
 
 mod identity;
 
+mod limits;
+
 mod live;
 
 mod overrides;
@@ -50,6 +52,8 @@ mod records;
 mod reload;
 
 mod reserved;
+
+mod reviews;
 
 mod shipping;
 

@@ -98,6 +98,7 @@ pub(crate) fn decision(effect: Effect, reason: Reason) -> Decision {
         shadow: Vec::new(),
         used_declared: false,
         keeping: Keeping::AsConfigured,
+        budgets: Vec::new(),
     }
 }
 
