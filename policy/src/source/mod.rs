@@ -6,7 +6,7 @@
 pub(crate) mod read;
 
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use serde_saphyr::granit_parser::{self, Event, Parser, ScalarStyle, ScanError, Span};
 
@@ -101,7 +101,8 @@ fn readable<'t>(file: u32, text: &'t [u8], limits: &Limits, report: &mut Report<
     while let Some((at, c)) = rest.next() {
         let next_is_feed = rest.peek().is_some_and(|(_, next)| *next == '\n');
         if let Some((what, help)) = hidden(c, next_is_feed) {
-            report.error_help(spot(at, c.len_utf8()), format!("{what} in the file"), help);
+            let why = "a reader sees something else than a machine, or nothing at all";
+            report.error_why(spot(at, c.len_utf8()), format!("{what} in the file"), why, help);
             clean = false;
         }
     }
@@ -126,6 +127,9 @@ fn hidden(c: char, next_is_feed: bool) -> Option<(&'static str, &'static str)> {
     }
 }
 
+/// Why some of YAML is not accepted.
+const REVIEWERS: &str = "a reviewer would read one thing, and a machine another";
+
 enum Open<'t> {
     List(Span, Vec<Node<'t>>),
     Map(Span, Vec<(Key<'t>, Node<'t>)>, Option<Key<'t>>),
@@ -144,7 +148,9 @@ impl<'t> Tree<'t> {
             Event::DocumentStart(..) => {
                 self.documents += 1;
                 if self.documents == 2 {
-                    report.error_help(self.place(span), "a second document in one file", "write one file for each");
+                    let why = "whoever reads only the first would miss what stands in the second";
+                    let help = "write one file for each";
+                    report.error_why(self.place(span), "a second document in one file", why, help);
                 }
             }
             Event::Scalar(text, style, anchor, tag) => {
@@ -179,7 +185,12 @@ impl<'t> Tree<'t> {
                 self.add(node, report);
             }
             Event::Alias(_) | Event::UnresolvedAlias(_) => {
-                report.error_help(self.place(span), "aliases (`*name`) are not accepted", "write the value out");
+                report.error_why(
+                    self.place(span),
+                    "aliases (`*name`) are not accepted",
+                    REVIEWERS,
+                    "write the value out",
+                );
                 let value = Value::Text(Cow::Borrowed(""), Style::Quoted);
                 self.add(Node { place: self.place(span), value }, report);
             }
@@ -191,10 +202,11 @@ impl<'t> Tree<'t> {
     /// Refuse anchors and tags.
     fn plain(&self, anchor: usize, tagged: bool, span: Span, report: &mut Report<'_>) {
         if anchor != 0 {
-            report.error_help(self.place(span), "anchors (`&name`) are not accepted", "write the value out");
+            report.error_why(self.place(span), "anchors (`&name`) are not accepted", REVIEWERS, "write the value out");
         }
         if tagged {
-            report.error_help(self.place(span), "tags (`!name`) are not accepted", "quote text, write numbers plainly");
+            let help = "quote text, write numbers plainly";
+            report.error_why(self.place(span), "tags (`!name`) are not accepted", REVIEWERS, help);
         }
     }
 
@@ -227,7 +239,7 @@ impl<'t> Tree<'t> {
 fn key<'t>(node: Node<'t>, report: &mut Report<'_>) -> Key<'t> {
     let text = match node.value {
         Value::Text(text, Style::Plain) if text == "<<" => {
-            report.error_help(node.place, "merge keys (`<<`) are not accepted", "write the fields out");
+            report.error_why(node.place, "merge keys (`<<`) are not accepted", REVIEWERS, "write the fields out");
             text
         }
         Value::Text(text, _) => text,
@@ -242,14 +254,21 @@ fn key<'t>(node: Node<'t>, report: &mut Report<'_>) -> Key<'t> {
 fn duplicates(fields: &[(Key<'_>, Node<'_>)], report: &mut Report<'_>) {
     // Nearly every mapping has a handful of keys.
     let small = fields.len() <= 16;
-    let mut seen: HashSet<&str> = HashSet::new();
+    let mut seen: HashMap<&str, Place> = HashMap::new();
     for (at, (key, _)) in fields.iter().enumerate() {
-        let again = match small {
-            true => fields.iter().take(at).any(|(earlier, _)| earlier.text == key.text),
-            false => !seen.insert(&key.text),
+        let first = match small {
+            true => fields.iter().take(at).find(|(earlier, _)| earlier.text == key.text).map(|(key, _)| key.place),
+            false => seen.insert(&key.text, key.place),
         };
-        if again {
-            report.error(key.place, format!("`{}` stands twice in one mapping", key.text));
+        if let Some(first) = first {
+            let message = format!("`{}` stands twice in one mapping", key.text);
+            report.again(
+                key.place,
+                first,
+                message,
+                "YAML readers disagree which of the two counts",
+                "keep one of them",
+            );
         }
     }
 }

@@ -5,6 +5,7 @@ mod checks;
 mod corpus;
 mod decisions;
 mod explanations;
+mod keys;
 mod overridden;
 mod overrides;
 mod properties;

@@ -10,6 +10,8 @@ mod demo;
 
 mod check;
 
+mod annotations;
+
 mod explain;
 
 mod why;
