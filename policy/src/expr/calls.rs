@@ -9,9 +9,11 @@ use super::syntax::{Kind, Node};
 use super::{hosts, literals};
 use crate::schema::Type;
 
-const FUNCTIONS: &[&str] = &["cidr", "duration", "has", "ip", "matches", "size", "timestamp"];
+/// The functions of expressions.
+pub const FUNCTIONS: &[&str] = &["cidr", "duration", "has", "ip", "matches", "size", "timestamp"];
 
-const METHODS: &[&str] = &[
+/// The methods of expressions.
+pub const METHODS: &[&str] = &[
     "all",
     "contains",
     "containsIP",

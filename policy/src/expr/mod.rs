@@ -35,6 +35,7 @@ mod values;
 
 mod explain;
 
+pub use self::calls::{FUNCTIONS, METHODS};
 use self::check::Checked;
 pub use self::claims::Word;
 use self::compiled::Cond;

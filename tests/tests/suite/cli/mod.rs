@@ -8,6 +8,8 @@ mod diagnostics;
 
 mod explain;
 
+mod explained;
+
 use std::path::Path;
 use std::process::{Command, Output};
 

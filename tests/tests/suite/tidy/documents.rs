@@ -32,7 +32,7 @@ pub(super) fn equal(name: &str, text: &str) {
 }
 
 /// A cell of a table: a bar would end it.
-fn cell(text: &str) -> String {
+pub(super) fn cell(text: &str) -> String {
     text.replace('|', "\\|")
 }
 

@@ -58,14 +58,17 @@ fn definitions(mappings: &[&'static Mapping]) -> Map<String, Value> {
     let inner = mappings.iter().filter(|mapping| {
         !std::ptr::eq(**mapping, &HEADER) && !KINDS.iter().any(|kind| std::ptr::eq(kind.body, **mapping))
     });
-    inner.map(|mapping| (slug(mapping.name), object(mapping.doc, mapping.all(), mapping.bonds))).collect()
+    let mut found = Map::new();
+    for mapping in inner {
+        let definition = object(mapping.doc, mapping.all(), mapping.bonds);
+        assert!(found.insert(slug(mapping.name), definition).is_none(), "two definitions of {}", mapping.name);
+    }
+    found
 }
 
 /// `an entry of `identities`` as a name of a definition.
 fn slug(name: &str) -> String {
-    let plain = name.replace('`', "");
-    let plain = plain.strip_prefix("an ").or_else(|| plain.strip_prefix("a ")).unwrap_or(&plain);
-    plain.replace(' ', "_")
+    name.replace('`', "").replace(' ', "_")
 }
 
 fn one_of_header(name: &str) -> Value {
