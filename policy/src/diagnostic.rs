@@ -141,9 +141,9 @@ impl fmt::Display for Diagnostic {
     }
 }
 
-/// A bundle is other people's text: nothing in it may steer a terminal.
-fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+/// A bundle is other people's text: nothing in it may steer a terminal, or be read in another order than it has.
+pub fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() || crate::source::is_invisible(c) { '\u{fffd}' } else { c }).collect()
 }
 
 /// A range of bytes in one file of the bundle.
@@ -234,8 +234,8 @@ mod tests {
     fn text_of_a_bundle_cannot_steer_a_terminal() {
         let files = [SourceFile { name: "a".into(), text: b"x: \x1b[2J".to_vec() }];
         let mut report = Report::new(&files, 10);
-        report.error(Place { file: 0, start: 3, end: 4 }, "`\x1b` here");
-        assert!(!report.finish().unwrap_err()[0].to_string().contains('\x1b'));
+        report.error(Place { file: 0, start: 3, end: 4 }, "`\x1b` here, and \u{202e} there");
+        assert!(!report.finish().unwrap_err()[0].to_string().contains(['\x1b', '\u{202e}']));
     }
 
     #[test]

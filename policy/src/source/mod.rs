@@ -118,9 +118,7 @@ fn hidden(c: char, next_is_feed: bool) -> Option<(&'static str, &'static str)> {
         '\u{feff}' => Some(("a byte order mark", "save the file as UTF-8 without one")),
         '\0' => Some(("a NUL", "delete it")),
         // These reorder text on a screen, or end a line for some YAML readers and not for others.
-        '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200b}'..='\u{200f}' => {
-            Some(("an invisible formatting character", "delete it"))
-        }
+        c if is_invisible(c) => Some(("an invisible formatting character", "delete it")),
         '\u{85}' | '\u{2028}' | '\u{2029}' => Some(("an unusual line break", "end lines with a line feed")),
         c if c.is_control() => Some(("a control character", "delete it")),
         _ => None,
@@ -129,6 +127,11 @@ fn hidden(c: char, next_is_feed: bool) -> Option<(&'static str, &'static str)> {
 
 /// Why some of YAML is not accepted.
 const REVIEWERS: &str = "a reviewer would read one thing, and a machine another";
+
+/// Whether a character shows nothing and reorders what stands around it, or may hide in it.
+pub(crate) fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200b}'..='\u{200f}' | '\u{feff}')
+}
 
 enum Open<'t> {
     List(Span, Vec<Node<'t>>),

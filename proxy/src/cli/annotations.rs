@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use gatepass_config::problem::Problem;
-use gatepass_policy::diagnostic::{Diagnostic, Related};
+use gatepass_policy::diagnostic::{Diagnostic, Related, printable};
 
 /// The directory that paths of annotations start from, and the bundle's own.
 pub struct Repository {
@@ -24,10 +24,10 @@ impl Repository {
     /// One diagnostic as a line.
     pub fn diagnostic(&self, found: &Diagnostic) -> String {
         let file = self.inside(&found.file);
-        let mut text = found.message.clone();
+        let mut text = printable(&found.message);
         for (word, said) in [("why", &found.why), ("help", &found.help)] {
             if let Some(said) = said {
-                let _ = write!(text, "\n{word}: {said}");
+                let _ = write!(text, "\n{word}: {}", printable(said));
             }
         }
         if let Some(Related { file, line, message, .. }) = &found.related {

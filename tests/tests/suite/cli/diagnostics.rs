@@ -62,3 +62,50 @@ fn every_wrong_bundle_is_told_as_expected() {
     assert!(said.len() > 120, "{} different diagnostics", said.len());
     assert!(wrong >= 40 && warned >= 2, "{wrong} wrong, {warned} with warnings");
 }
+
+/// What the language says is checked at load, and where above it is: a case, and words that are said of it.
+const CHECKED_AT_LOAD: [(&str, &str, &str); 30] = [
+    ("unknown attribute", "when-names", "did you mean `destination.host`?"),
+    ("types", "when-types", "write `443` without quotes"),
+    ("host literals that are not canonical", "when-hosts", "`API.test` is not the canonical spelling"),
+    ("endsWith off a label boundary", "when-hosts", "also ends names such as `evilapi.test`"),
+    ("contains on a host", "when-hosts", "contains() on a host"),
+    ("unanchored pattern on a host", "when-hosts", "may match in the middle of somebody else's name"),
+    ("bad CIDR", "networks", "has bits set beyond its prefix"),
+    ("bad pattern", "when-literals", "this is not a pattern"),
+    ("bad timestamp", "moments", "this is not a moment in UTC"),
+    ("a rule that can never match", "never-matches", "two of its conditions exclude each other"),
+    ("duplicate ids", "ids", "another rule of this file has the id `a`"),
+    ("duplicate keys", "yaml-duplicate-key", "stands twice in one mapping"),
+    ("unknown keys", "keys-unknown", "unknown key `dney`"),
+    ("missing purpose", "allow-names-everything", "`purpose` is missing"),
+    ("missing owner", "owner-missing", "nobody answers for this rule"),
+    ("missing expiry", "allow-names-everything", "an allow must name `expires`"),
+    ("lifetime over the ceiling", "lifetimes", "this lives longer than data class `pci` may"),
+    ("a rule outside its scope", "scope", "is outside the fragment's scope"),
+    ("a team rule without a key", "scope", "this rule has neither a host nor a CIDR key"),
+    ("anchors and aliases", "yaml-anchors", "anchors (`&name`) are not accepted"),
+    ("tags", "yaml-anchors", "tags (`!name`) are not accepted"),
+    ("merge keys", "yaml-anchors", "merge keys (`<<`) are not accepted"),
+    ("nested macros", "when-bounds", "one level is allowed"),
+    ("deep brackets", "when-bounds", "at most 24 are allowed"),
+    ("huge patterns", "when-bounds", "takes more than 256 KiB"),
+    ("words that are no text", "yaml-norway", "`no` is not text to every YAML reader"),
+    ("several documents", "yaml-two-documents", "a second document in one file"),
+    ("an empty file", "yaml-empty", "the file is empty"),
+    ("hidden characters", "yaml-hidden-characters", "an invisible formatting character"),
+    ("a name that is no A-label", "hosts", "write its A-label form: `xn--bcher-kva.test`"),
+];
+
+#[test]
+fn everything_that_is_checked_at_load_has_its_words() {
+    for (what, case, words) in CHECKED_AT_LOAD {
+        let text = std::fs::read_to_string(directory().join(case).join(EXPECTED)).unwrap();
+        assert!(text.contains(words) && text.ends_with("exit 1\n"), "{what}: `{words}` is not said of {case}");
+    }
+    // A pattern is `*.x` or `**.x`, and nothing else that looks like one.
+    let hosts = std::fs::read_to_string(directory().join("hosts").join(EXPECTED)).unwrap();
+    for text in ["*", "**", "*.", "a*.test", "api.*.test"] {
+        assert!(hosts.contains(&format!("error: `{text}` is not a host")), "{text}");
+    }
+}
