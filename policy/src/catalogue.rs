@@ -1,5 +1,6 @@
 //! The catalogue of destinations: which tags a host has.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::document::catalogue::Tagged;
@@ -45,6 +46,12 @@ impl Catalogue {
             catalogue.exact.insert(name, sorted(tags));
         }
         catalogue
+    }
+
+    /// Every tag that some host has.
+    pub(crate) fn all_tags(&self) -> BTreeSet<Box<str>> {
+        let of_patterns = self.patterns.values().flatten().flat_map(|pattern| &pattern.tags);
+        self.exact.values().flat_map(|tags| tags.iter()).chain(of_patterns).cloned().collect()
     }
 
     pub(crate) fn tags(&self, host: &Host) -> Tags {

@@ -13,6 +13,8 @@ pub mod facts;
 
 pub mod schema;
 
+pub mod keys;
+
 pub mod decision;
 
 pub mod budget;

@@ -32,9 +32,8 @@ pub fn explain(record: &DecisionRecord) -> String {
             let _ = writeln!(text, "           {failed}");
         }
     }
-    if let Some(what) = askable(record) {
-        let to = whither(record);
-        let _ = writeln!(text, "  ask      gatepass exception request --to {to} {what}--for 24h --reason \"…\"");
+    if let Some(command) = command_that_asks(record) {
+        let _ = writeln!(text, "  ask      {command}");
     }
     if !record.shadow.is_empty() {
         for shadow in &record.shadow {
@@ -42,6 +41,12 @@ pub fn explain(record: &DecisionRecord) -> String {
         }
     }
     text
+}
+
+/// The command that asks for an exception; `None` where none would help, or nobody may ask.
+pub fn command_that_asks(record: &DecisionRecord) -> Option<String> {
+    let (what, to) = (askable(record)?, whither(record));
+    Some(format!("gatepass exception request --to {to} {what}--for 24h --reason \"…\""))
 }
 
 /// What an exception for this denial says beside its destination; `None` where none would help, or nobody may ask.

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use super::limits::{self, RawLimits};
 use super::{egress_point, host, identity_without_captures, network};
 use crate::decision::Keeping;
-use crate::diagnostic::{At, Place, Report};
+use crate::diagnostic::{At, Place, Report, did_you_mean};
 use crate::pattern::{HostPattern, IdentityPattern};
 use crate::source::Node;
 use crate::source::read::{self, Fields};
@@ -16,6 +16,16 @@ use crate::source::read::{self, Fields};
 pub(crate) enum Book {
     Guardrails,
     Fragment,
+}
+
+impl Book {
+    /// What one of its rules is called.
+    fn of_its_rules(self) -> &'static str {
+        match self {
+            Book::Guardrails => "a guardrail",
+            Book::Fragment => "a rule",
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,7 +110,7 @@ pub(crate) fn read(fields: &mut Fields<'_, '_>, book: Book, report: &mut Report<
 }
 
 fn rule(node: &Node<'_>, book: Book, report: &mut Report<'_>) -> Option<RawRule> {
-    let mut fields = Fields::of(node, "a rule", report)?;
+    let mut fields = Fields::of(node, book.of_its_rules(), report)?;
     let place = fields.place();
     let id = fields.required("id", "name the rule", report).and_then(|node| read::id(node, report));
     let place = id.as_ref().map_or(place, |id| id.place);
@@ -211,7 +221,8 @@ fn check_action(rule: &RawRule, named: &Named, book: Book, trust: Place, report:
             missing(named.data_classes, "data_classes", "`at_most: […]` or `any_of: […]`");
             missing(named.expires, "expires", "every permission ends");
             if book == Book::Guardrails {
-                report.error_help(rule.place, "a guardrail can only deny", "allow in a `Fragment`");
+                let why = "guardrails stand over everything: an allow among them would be inside nobody's scope";
+                report.error_why(rule.place, "a guardrail can only deny", why, "allow in a `Fragment`");
             }
             if let Some(at) = &rule.review_by {
                 report.error_help(at.place, "`review_by` is for denies", "an allow has `expires`");
@@ -219,8 +230,9 @@ fn check_action(rule: &RawRule, named: &Named, book: Book, trust: Place, report:
         }
         Action::Deny => {
             for at in [&rule.expires, &rule.issued].into_iter().flatten() {
-                let help = "a deny that ended would open access: write `review_by`";
-                report.error_help(at.place, "a deny has neither `expires` nor `issued`", help);
+                let why = "a deny that ended would open access";
+                let help = "write `review_by`: the deny stays in force past it, and somebody is reminded";
+                report.error_why(at.place, "a deny has neither `expires` nor `issued`", why, help);
             }
             if let Some(at) = &rule.keeping {
                 let help = "what is refused is not carried: leave the key out";
@@ -231,7 +243,8 @@ fn check_action(rule: &RawRule, named: &Named, book: Book, trust: Place, report:
                 report.error_help(at.place, "`limits` is for allows", help);
             }
             if rule.trust == Trust::Declared {
-                report.error_help(trust, "a deny always reads the registered classes", "leave the key out");
+                let why = "a client could talk itself out of a deny by declaring less";
+                report.error_why(trust, "a deny always reads the registered classes", why, "leave the key out");
             }
         }
     }
@@ -252,8 +265,13 @@ fn choice<T: Copy, const N: usize>(
 ) -> Option<T> {
     let found = words.iter().zip(values).find(|(word, _)| read::is_word(node, word)).map(|(_, value)| value);
     if found.is_none() {
-        let words: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
-        report.error(node.place, format!("{} is wanted here", words.join(" or ")));
+        let wanted: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
+        let meant = match &node.value {
+            crate::source::Value::Text(text, _) => did_you_mean(&text.to_lowercase(), words),
+            crate::source::Value::List(_) | crate::source::Value::Map(_) => None,
+        };
+        let help = meant.map(|word| format!("did you mean `{word}`?"));
+        report.found(node.place, format!("{} is wanted here", wanted.join(" or ")), None, help);
     }
     found
 }
@@ -275,7 +293,13 @@ fn lifted_by(fields: &mut Fields<'_, '_>, book: Book, report: &mut Report<'_>) -
         } else if read::is_word(item, "grant") {
             lifts.grant = true;
         } else {
-            report.error_help(item.place, "nothing else lifts a guardrail", "`exception` or `grant`");
+            let help = match &item.value {
+                crate::source::Value::Text(text, _) => did_you_mean(text, ["exception", "grant"]),
+                crate::source::Value::List(_) | crate::source::Value::Map(_) => None,
+            };
+            let help =
+                help.map_or_else(|| "`exception` or `grant`".to_owned(), |word| format!("did you mean `{word}`?"));
+            report.error_help(item.place, "nothing else lifts a guardrail", help);
         }
     }
     lifts
@@ -353,8 +377,10 @@ type ClassLists = (Option<Vec<At<String>>>, Option<Vec<At<String>>>);
 
 pub(crate) fn data_classes(node: &Node<'_>, report: &mut Report<'_>) -> ClassLists {
     if matches!(node.value, crate::source::Value::List(_)) {
+        let why =
+            "all of what a connection carries, or some of it: one reading lets card data go where the other does not";
         let help = "`{at_most: […]}`: its classes are among these; `{any_of: […]}`: it carries one of these";
-        report.error_help(node.place, "a bare list of data classes can be read two ways", help);
+        report.error_why(node.place, "a bare list of data classes can be read two ways", why, help);
         return (None, None);
     }
     let Some(mut fields) = Fields::of(node, "`data_classes`", report) else { return (None, None) };

@@ -10,6 +10,7 @@ mod corpus;
 mod decisions;
 mod explanations;
 mod hostile;
+mod keys;
 mod limits;
 mod overridden;
 mod overrides;

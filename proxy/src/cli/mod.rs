@@ -10,6 +10,8 @@ mod demo;
 
 mod check;
 
+mod annotations;
+
 mod test;
 
 mod explain;

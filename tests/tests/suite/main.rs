@@ -33,6 +33,8 @@ mod deployment;
 
 mod fleet;
 
+mod guide;
+
 mod hellos;
 
 mod hostile;

@@ -8,8 +8,13 @@ mod certificates;
 
 mod check;
 
+mod diagnostics;
+
 mod explain;
 
+mod explained;
+
+use std::path::Path;
 use std::process::{Command, Output};
 
 use gatepass_tests::Scratch;
@@ -87,8 +92,13 @@ impl Told {
 }
 
 pub fn run(scratch: &Scratch, arguments: &[&str]) -> Told {
+    run_in(scratch.path(), arguments)
+}
+
+/// The same in a directory.
+pub fn run_in(directory: &Path, arguments: &[&str]) -> Told {
     let Output { status, stdout, stderr } =
-        Command::new(binary()).args(arguments).current_dir(scratch.path()).output().unwrap();
+        Command::new(binary()).args(arguments).current_dir(directory).output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     Told { code: status.code().unwrap(), out: text(stdout), err: text(stderr) }
 }
