@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use gatepass_policy::decision::Verdict;
-use gatepass_policy::facts::{Facts, Hello, Protocol, Resolved, Tls};
+use gatepass_policy::facts::{Facts, Hello, Proof, Protocol, Resolved, ServerCertificate, Tls, Upstream};
 use gatepass_policy::host::{Authority, Host};
 use gatepass_policy::identity::Identity;
 use jiff::{SignedDuration, Timestamp};
@@ -166,6 +166,7 @@ fn facts_of(json: &Value, candidate: &Snapshot, shared: &Shared, now: Timestamp)
             alpn: strings("/tls/alpn"),
             versions: strings("/tls/versions"),
             ech: json.pointer("/tls/ech").and_then(Value::as_bool).unwrap_or(false),
+            ja4: text("/tls/ja4").map(Box::from),
         })),
         // Nothing hung on it then; the rules of the candidate may be others, and then it counts as absent.
         (_, Some(false) | None) => Some(Tls::Absent),
@@ -189,7 +190,26 @@ fn facts_of(json: &Value, candidate: &Snapshot, shared: &Shared, now: Timestamp)
             secure: json.pointer("/dns/secure").and_then(Value::as_bool).unwrap_or(false),
         }),
         tls,
+        upstream: upstream(json),
     })
+}
+
+/// What the server had proved. Where nobody had asked, it stays unknown, and what hangs on it is told as pending.
+fn upstream(json: &Value) -> Option<Arc<Upstream>> {
+    let of = json.get("upstream")?;
+    let text = |key: &str| of.get(key).and_then(Value::as_str);
+    let owned = |key: &str| text(key).map(str::to_owned);
+    let fault = || Box::from(text("fault").unwrap_or_default());
+    let Some(not_after) = text("not_after") else { return Some(Arc::new(Upstream::Nothing(fault()))) };
+    let names = of.get("dns_sans").and_then(Value::as_array).into_iter().flatten();
+    Some(Arc::new(Upstream::Shown(ServerCertificate {
+        proof: if of.get("verified")? == true { Proof::Verified } else { Proof::Unverified(fault()) },
+        dns_sans: Some(names.filter_map(Value::as_str).map(str::to_owned).collect()),
+        issuer: owned("issuer"),
+        spki_sha256: owned("spki_sha256"),
+        not_after: not_after.parse().ok(),
+        tls_version: owned("tls_version"),
+    })))
 }
 
 #[cfg(test)]

@@ -123,7 +123,6 @@ fn what_is_not_enforced_is_not_read() {
         ("limits: {connections: 1}", "limits"),
         ("inspect: required", "inspect: required"),
         ("egress_point: eu-west", "egress_point: eu-west"),
-        ("when: upstream.verified", "upstream.verified"),
     ] {
         let found = of_rule(&allow("a", API, more));
         assert_eq!(found, [format!("`{what}` is not supported yet")], "{more}");

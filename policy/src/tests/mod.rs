@@ -1,6 +1,7 @@
 //! The language as a whole: bundles as text, facts as values, decisions with rule and reason.
 
 mod bundles;
+mod certificate;
 mod checks;
 mod corpus;
 mod decisions;

@@ -12,6 +12,8 @@ mod check;
 
 mod explain;
 
+mod upstream;
+
 mod why;
 
 mod ask;

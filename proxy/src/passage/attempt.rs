@@ -89,6 +89,7 @@ impl<'a> Attempt<'a> {
             resolved: None,
             // Plain HTTP carries no TLS, and that is known from the start.
             tls: (intent.protocol == Protocol::Http).then_some(Tls::Absent),
+            upstream: None,
         };
         let span = shared.tracing.as_ref().and_then(|tracing| tracing.begin(&facts, intent.traceparent.as_deref()));
         let checked = peer.checked.clone().filter(|_| peer.certificate.as_ref().is_ok_and(Option::is_some));

@@ -177,6 +177,7 @@ impl World {
                 secure: false,
             }),
             tls: Some(Tls::Absent),
+            upstream: None,
         }
     }
 
