@@ -11,6 +11,7 @@ use jiff::Timestamp;
 
 use super::early::unrecorded;
 use super::{Connected, Intent, NameFault, Refused, reason_of_resolve};
+use crate::dial::Endpoint;
 use crate::evidence::parts::Timings;
 use crate::evidence::{Admission, DecisionRecord, Durability, Reservation};
 use crate::live::{Grounds, Listed, Sources};
@@ -117,6 +118,16 @@ impl<'a> Attempt<'a> {
         }
         self.facts.resolved = Some(resolved?);
         Ok(())
+    }
+
+    /// Ask the server at the endpoint that was dialled what it proves.
+    pub(super) async fn probe(&mut self, endpoint: Endpoint) {
+        let (shared, started) = (self.shared, Instant::now());
+        let proved = shared.probe.prove(endpoint, &self.facts, &shared.dial, &shared.clock, &shared.metrics).await;
+        let took = started.elapsed();
+        self.timings.probe_us = Some(micros(took));
+        self.traced(Part::Probe, took, None);
+        self.facts.upstream = Some(proved);
     }
 
     /// Note a part of the way, where it is traced.

@@ -80,7 +80,7 @@ impl Open {
 }
 
 /// Replace the bundle's files, and wait until the new policy is in force.
-fn edit(gateway: &Gateway, bundle: &Bundle) {
+pub fn edit(gateway: &Gateway, bundle: &Bundle) {
     let activated = || {
         let is = |record: &&Value| record["kind"] == "policy" && record["result"] == "activated";
         gateway.records().iter().filter(is).count()
