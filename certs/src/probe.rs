@@ -92,6 +92,9 @@ pub enum Unverified {
     /// Its extended key usage leaves servers out.
     #[error("the certificate is not for servers")]
     OtherPurpose,
+    /// CA:TRUE: it signs others, and is none of a server. Self-signed certificates often are.
+    #[error("the certificate is an authority's (CA:TRUE), not a server's")]
+    Authority,
     /// More certificates than are looked at.
     #[error("the server showed more than {CHAIN_MAX} certificates")]
     TooMany,
@@ -188,8 +191,13 @@ impl Prober {
         let (leaf, others) = connection.peer_certificates().and_then(<[_]>::split_first).ok_or(Nothing::Failed)?;
         let Ok(([], parsed)) = x509_parser::parse_x509_certificate(leaf) else { return Err(Nothing::Unreadable) };
         let issuer = name::text(parsed.issuer()).filter(|issuer| issuer.len() <= ISSUER_MAX);
+        let unverified = match self.verify(leaf, others, question) {
+            Ok(()) => None,
+            Err(Unverified::BadChain) if parsed.is_ca() => Some(Unverified::Authority),
+            Err(why) => Some(why),
+        };
         Ok(Shown {
-            unverified: self.verify(leaf, others, question).err(),
+            unverified,
             dns_sans: dns_names(&parsed)?,
             issuer: issuer.ok_or(Nothing::Unreadable)?,
             spki_sha256: hex(&Sha256::digest(parsed.public_key().raw)),

@@ -214,7 +214,33 @@ fn upstream(json: &Value) -> Option<Arc<Upstream>> {
 
 #[cfg(test)]
 mod tests {
+    use gatepass_policy::decision::Reason;
+
     use super::*;
+    use crate::evidence::DecisionRecord;
+    use crate::evidence::parts::PolicyRef;
+    use crate::evidence::tests::all_facts;
+
+    #[test]
+    fn what_a_server_proved_is_read_back_from_the_record() {
+        let read_back = |upstream: Option<Arc<Upstream>>| {
+            let facts = Facts { upstream, ..all_facts() };
+            let record = DecisionRecord::refused(&facts, Reason::NoRule, "", PolicyRef::new("corp", "00ff", 0));
+            (super::upstream(&serde_json::to_value(record).unwrap()), facts.upstream)
+        };
+        let shown = all_facts().upstream.as_deref().cloned();
+        let Some(Upstream::Shown(certificate)) = shown else { panic!("all facts are there") };
+        let verified = ServerCertificate { proof: Proof::Verified, ..certificate.clone() };
+        for upstream in [
+            None,
+            Some(Upstream::Shown(certificate)),
+            Some(Upstream::Shown(verified)),
+            Some(Upstream::Nothing("the server does not speak TLS".into())),
+        ] {
+            let (read, written) = read_back(upstream.map(Arc::new));
+            assert_eq!(read, written);
+        }
+    }
 
     #[tokio::test]
     async fn a_rehearsal_that_is_not_waited_for_keeps_others_from_beginning_until_it_ends() {

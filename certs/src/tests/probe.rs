@@ -103,13 +103,18 @@ async fn what_a_chain_does_not_prove_is_told_and_the_certificate_all_the_same() 
 #[tokio::test]
 async fn a_self_signed_certificate_proves_nothing_and_is_shown() {
     let ca = Ca::root("test root", valid()).unwrap();
-    let key = KeyPair::generate().unwrap();
-    let own = Leaf::server(vec![dns(HOST)], valid()).params().unwrap().self_signed(&key).unwrap();
-    let signer = any_supported_type(&rustls::pki_types::PrivatePkcs8KeyDer::from(key.serialize_der()).into()).unwrap();
-    let own = Arc::new(CertifiedKey::new(vec![own.der().clone()], signer));
     let prober = Prober::trusting(&[ca.certificate().clone()]).unwrap();
-    let shown = probed(&prober, own, &TLS13).await.unwrap();
-    assert_eq!((shown.unverified, shown.dns_sans), (Some(Unverified::UnknownIssuer), vec![HOST.to_owned()]));
+    let leaf = Leaf::server(vec![dns(HOST)], valid()).params().unwrap();
+    let mut authority = ca_params("self", valid()).unwrap();
+    authority.subject_alt_names = leaf.subject_alt_names.clone();
+    for (params, why) in [(leaf, Unverified::UnknownIssuer), (authority, Unverified::Authority)] {
+        let key = KeyPair::generate().unwrap();
+        let own = params.self_signed(&key).unwrap();
+        let key = rustls::pki_types::PrivatePkcs8KeyDer::from(key.serialize_der());
+        let own = CertifiedKey::new(vec![own.der().clone()], any_supported_type(&key.into()).unwrap());
+        let shown = probed(&prober, Arc::new(own), &TLS13).await.unwrap();
+        assert_eq!((shown.unverified, shown.dns_sans), (Some(why), vec![HOST.to_owned()]));
+    }
 }
 
 #[tokio::test]

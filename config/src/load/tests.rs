@@ -91,7 +91,7 @@ fn whom_probes_trust_is_the_machine_unless_the_file_says_otherwise() {
     );
     assert_eq!(
         told(&format!("{SMALLEST}probe: {{ca: missing.pem}}\n")),
-        ["3:13 `probe.ca` names `DIR/missing.pem`, which cannot be used: it is not there"]
+        ["3:13 `probe.ca` names `DIR/missing.pem`, which cannot be used: no such file or directory"]
     );
 }
 

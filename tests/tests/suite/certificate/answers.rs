@@ -1,5 +1,8 @@
 //! Servers that prove what a rule asks for, and the facts in the records.
 
+use gatepass_tests::collector::{Collector, Otlp, Place};
+use gatepass_tests::eventually;
+
 use super::*;
 
 #[test]
@@ -79,4 +82,22 @@ fn the_fingerprint_of_the_client_decides_and_is_in_the_record_only_where_a_rule_
     client.say(hello(&world.gateway.setup, HOST, Sni::Sent));
     assert_eq!(alert(&client.rest()), Some(ACCESS_DENIED));
     assert_eq!(world.gateway.decision(&id)["tls"]["ja4"], *ja4);
+}
+
+#[test]
+fn the_probe_is_a_part_of_the_span_of_its_request() {
+    let place = Place::find();
+    let collector = Collector::of_telemetry(&place);
+    let endpoint = place.endpoint(Otlp::Grpc);
+    let section = format!("telemetry: {{otlp: {{endpoint: \"{endpoint}\"}}, metrics: 1s, traces: {{sample: 100%}}}}");
+    let setup = Setup::new().section(&section);
+    let origin = Origin::presenting(http_server(&leaf(&setup.ca, HOST, hour())));
+    let world = world_of(setup, "", origin, |origin| allowing(origin, PROVED));
+    let record = world.fetched();
+    let named = |span: &&str| span.lines().any(|line| line.contains("Name") && line.trim_end().ends_with(": probe"));
+    let span = eventually("a span of the probe is exported", || {
+        collector.told().split("Span #").find(named).map(str::to_owned)
+    });
+    assert!(span.contains(record["trace"]["id"].as_str().unwrap()), "{span}");
+    assert!(span.contains(record["trace"]["span"].as_str().unwrap()), "the SERVER span is above it: {span}");
 }

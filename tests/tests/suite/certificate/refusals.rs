@@ -86,6 +86,21 @@ fn a_server_that_hangs_is_waited_for_no_longer_than_the_limit() {
 }
 
 #[test]
+fn a_probe_that_is_under_way_when_the_drain_ends_is_given_up_and_recorded() {
+    let limits = "probe_timeout: 30s, drain_timeout: 100ms";
+    let mut world = world_of(Setup::new(), limits, Origin::speaks_first(b""), |origin| allowing(origin, PROVED));
+    let (mut client, _) = world.open();
+    client.say(hello(&world.gateway.setup, HOST, Sni::Sent));
+    let origin = world.origin.clone();
+    gatepass_tests::eventually("the server is being probed", || (origin.connections() == 2).then_some(()));
+    world.gateway.signal("TERM");
+    assert_eq!(world.gateway.wait(), 0);
+    let record = &world.gateway.decided(1)[0];
+    assert_eq!((&record["outcome"], &record["reason"]["code"]), (&"refused".into(), &"draining".into()), "{record}");
+    assert_eq!(record["stage"], "tls", "{record}");
+}
+
+#[test]
 fn a_hello_that_no_rule_allows_is_refused_before_any_probe() {
     let world = good(PROVED);
     let (mut client, id) = world.open();
