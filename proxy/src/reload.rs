@@ -37,12 +37,24 @@ pub async fn keep_floor(shared: Arc<Shared>) {
     }
 }
 
+/// Why everything is read again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// Somebody asked for it: SIGHUP.
+    Asked,
+    /// Something may have changed.
+    Looked,
+}
+
 /// Read policy, certificates and what the collector is shown once; each keeps what it has where the new is not valid, and says so.
-pub async fn once(shared: &Arc<Shared>, gates: &[Gate]) {
+pub async fn once(shared: &Arc<Shared>, gates: &[Gate], cause: Cause) {
     let now = shared.clock.now();
     collector(shared).await;
     admin(shared, now).await;
-    anchors(shared).await;
+    // The machine's own anchors take long to read, and change with its packages, not with a bundle.
+    if cause == Cause::Asked || shared.probed_by.ca.is_some() {
+        anchors(shared).await;
+    }
     match shared.policy.reload(now).await {
         Reload::Unchanged | Reload::StillRefused => {}
         Reload::Activated(snapshot) => {
