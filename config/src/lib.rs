@@ -19,6 +19,8 @@ pub mod policy;
 
 pub mod dns;
 
+pub mod probe;
+
 pub mod evidence;
 
 pub mod telemetry;

@@ -14,6 +14,7 @@ use crate::limits::{self, Limits};
 use crate::listeners::{self, Listener, Protocol};
 use crate::node::{self, Node};
 use crate::policy::{self, Bundle, Policy, Reload};
+use crate::probe::{self, Probe};
 use crate::problem::{Excerpts, Findings, Located, Problem, Problems};
 use crate::reading::{self, Reading, optional};
 use crate::state::{self, State};
@@ -39,6 +40,8 @@ pub struct Config {
     pub policy: Policy,
     /// Who is asked for addresses.
     pub dns: Dns,
+    /// Whom the gateway trusts to vouch for servers.
+    pub probe: Probe,
     /// Where decision records stay and go.
     pub evidence: Evidence,
     /// Where metrics and traces go, if they go anywhere.
@@ -88,6 +91,7 @@ pub fn quickstart() -> Config {
         floor: Floor { loopback: Loopback::Closed, nat64_prefixes: Vec::new() },
         policy: Policy { bundle: Bundle::Embedded, reload: Reload::Signal },
         dns: Dns::system(),
+        probe: Probe::of_the_machine(),
         evidence: Evidence::below(Path::new("")),
         telemetry: None,
         state: State::below(Path::new("")),
@@ -97,13 +101,14 @@ pub fn quickstart() -> Config {
     }
 }
 
-const KEYS: [&str; 12] = [
+const KEYS: [&str; 13] = [
     "listeners",
     "identity",
     "floor",
     "policy",
     "observe",
     "dns",
+    "probe",
     "evidence",
     "telemetry",
     "state",
@@ -113,14 +118,28 @@ const KEYS: [&str; 12] = [
 ];
 
 fn convert(root: &Node, reading: &mut Reading<'_>) -> Option<Config> {
-    let [listeners, identity, floor, policy, observe, dns, evidence, telemetry, state, egress_points, admin, limits] =
-        reading.fields(root, KEYS)?;
+    let [
+        listeners,
+        identity,
+        floor,
+        policy,
+        observe,
+        dns,
+        probe,
+        evidence,
+        telemetry,
+        state,
+        egress_points,
+        admin,
+        limits,
+    ] = reading.fields(root, KEYS)?;
     let listeners = reading.required(root, listeners, "listeners").and_then(|node| listeners::convert(node, reading));
     let identity = identity::convert(identity.map(|entry| &entry.node), reading);
     let floor = floor::convert(floor.map(|entry| &entry.node), reading);
     let policy = reading.required(root, policy, "policy").and_then(|node| policy::convert(node, reading));
     reading.unsupported(observe);
     let dns = dns::convert(dns.map(|entry| &entry.node), reading);
+    let probe = optional(probe, reading, probe::convert);
     let evidence = evidence::convert(evidence.map(|entry| &entry.node), reading);
     let telemetry = optional(telemetry, reading, telemetry::convert);
     let state = state::convert(state.map(|entry| &entry.node), reading);
@@ -136,6 +155,7 @@ fn convert(root: &Node, reading: &mut Reading<'_>) -> Option<Config> {
         floor,
         policy: policy?,
         dns: dns?,
+        probe: probe?.unwrap_or_else(Probe::of_the_machine),
         evidence: evidence?,
         telemetry: telemetry?,
         state: state?,

@@ -8,7 +8,7 @@ use crate::budget::Budget;
 use crate::decision::{Decision, Effect, Keeping, Reason, RuleInfo, Shadow, Verdict};
 use crate::document::rules::Trust;
 use crate::expr::Truth;
-use crate::facts::{Facts, Protocol};
+use crate::facts::{Facts, Protocol, Tls};
 use crate::index::RuleId;
 use crate::overrides::{MODE_ID, Overrides};
 use crate::rule::{End, Knowledge, Rule, Tier, known_answers};
@@ -19,7 +19,10 @@ use crate::set::PolicySet;
 /// `resolved`.
 pub fn stage(facts: &Facts) -> Stage {
     match (&facts.resolved, &facts.tls, facts.protocol) {
-        (_, Some(_), Protocol::Connect | Protocol::Transparent) => Stage::Tls,
+        (_, Some(_), Protocol::Connect | Protocol::Transparent) => match &facts.upstream {
+            Some(_) => Stage::Certificate,
+            None => Stage::Tls,
+        },
         (Some(_), _, _) => Stage::Resolved,
         (None, _, _) => Stage::Request,
     }
@@ -28,8 +31,9 @@ pub fn stage(facts: &Facts) -> Stage {
 /// Whether anything can still become known.
 pub(crate) fn knowledge(facts: &Facts) -> Knowledge {
     match (&facts.resolved, &facts.tls) {
-        (Some(_), Some(_)) => Knowledge::Complete,
-        (None, _) | (_, None) => Knowledge::Partial,
+        (Some(_), Some(Tls::Absent)) => Knowledge::Complete,
+        // A hello may be followed by what the server proves, and both have parts that are known only where a rule asks.
+        (Some(_), Some(Tls::Hello(_))) | (None, _) | (_, None) => Knowledge::Partial,
     }
 }
 

@@ -63,7 +63,9 @@ fn facts() -> Facts {
             alpn: vec!["h2".into(), "http/1.1".into()],
             versions: vec!["1.3".into(), "1.2".into()],
             ech: false,
+            ja4: None,
         })),
+        upstream: None,
     }
 }
 

@@ -123,7 +123,7 @@ async fn connect(conversation: Box<Conversation>, head: RequestHead, shared: &Sh
     match opened {
         Err(refusal) => client.farewell(&refusal.response(form, After::Close, Body::Sent)).await,
         Ok(passage) if passage.awaits_hello() => judge_hello(client, buffer, passage, drain, shared).await,
-        Ok(passage) => match passage.admit(None).await {
+        Ok(passage) => match passage.admit().await {
             Err(Refused { refusal, .. }) => client.farewell(&refusal.response(form, After::Close, Body::Sent)).await,
             Ok(admitted) => {
                 let mut client = client;
@@ -139,7 +139,7 @@ async fn connect(conversation: Box<Conversation>, head: RequestHead, shared: &Sh
     }
 }
 
-/// 200, the ClientHello, the last stage. No byte of the client's goes upstream before that.
+/// 200, the ClientHello, the last stages. No byte of the client's goes upstream before that.
 async fn judge_hello(mut client: Client, mut buffer: BytesMut, passage: Passage<'_>, drain: Drain, shared: &Shared) {
     if client.say(established(&passage.id()).as_bytes()).await == Said::No {
         drop(passage.refuse(Reason::HelloTimeout, "the client left before the tunnel was open"));
@@ -155,7 +155,12 @@ async fn judge_hello(mut client: Client, mut buffer: BytesMut, passage: Passage<
     };
     passage.heard(started.elapsed());
     let (tls, speaks_tls) = match read {
-        Ok(Hello::Hello(hello)) => (Tls::Hello(hello), true),
+        Ok(Hello::Hello(mut hello)) => {
+            if passage.asks_for_fingerprint() {
+                hello.ja4 = client_hello::ja4(&buffer, shared.hello.max_bytes).map(Box::from);
+            }
+            (Tls::Hello(hello), true)
+        }
         Ok(Hello::NotTls) => (Tls::Absent, false),
         // A client that ends its side without a byte will never send TLS, and may still want to listen.
         Ok(Hello::Closed) if buffer.is_empty() => (Tls::Absent, false),
@@ -177,7 +182,11 @@ async fn judge_hello(mut client: Client, mut buffer: BytesMut, passage: Passage<
             return hang_up(client, true, NameFault::None).await;
         }
     };
-    match passage.admit(Some(tls)).await {
+    let admitted = match passage.judge(tls, &mut end).await {
+        Ok(judged) => judged.admit().await,
+        Err(refused) => Err(refused),
+    };
+    match admitted {
         Err(Refused { name, .. }) => hang_up(client, speaks_tls, name).await,
         Ok(admitted) => carry(client, buffer, admitted, drain, shared).await,
     }

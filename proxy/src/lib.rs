@@ -37,6 +37,8 @@ pub mod resolver;
 
 pub mod dial;
 
+pub mod probe;
+
 pub mod tunnel;
 
 pub mod forward;

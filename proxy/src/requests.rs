@@ -71,7 +71,7 @@ async fn open<'a>(clearance: Clearance<'a>, head: &RequestHead, shared: &Shared)
         let admitted = clearance.reuse(at).await?;
         return Ok(Opened { admitted, upstream, at, key });
     }
-    let admitted = clearance.dial().await?.admit(None).await.map_err(|refused| refused.refusal)?;
+    let admitted = clearance.dial().await?.admit().await.map_err(|refused| refused.refusal)?;
     let key = Key { endpoint: admitted.at.endpoint.address(), authority: authority.clone() };
     let upstream = Upstream::new(admitted.upstream);
     Ok(Opened { admitted: (admitted.admission, admitted.listed), upstream, at: admitted.at, key })

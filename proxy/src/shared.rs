@@ -16,6 +16,7 @@ use crate::identity::Registry;
 use crate::live::Live;
 use crate::metrics::Metrics;
 use crate::policy_store::PolicyStore;
+use crate::probe::Probe;
 use crate::resolver::Resolver;
 use crate::startup::Renewal;
 use crate::state::State;
@@ -44,6 +45,10 @@ pub struct Shared {
     pub floor: ArcSwap<Floor>,
     /// Who is who.
     pub identity: Registry,
+    /// What servers prove to the gateway itself.
+    pub probe: Probe,
+    /// Whom it trusts to vouch for them, to be read again.
+    pub probed_by: gatepass_config::probe::Probe,
     /// Metrics.
     pub metrics: Arc<Metrics>,
     /// Traces of requests, if there are any.

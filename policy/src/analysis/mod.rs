@@ -19,6 +19,8 @@ mod asks;
 
 mod answers;
 
+mod servers;
+
 mod values;
 
 mod walk;

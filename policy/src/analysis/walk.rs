@@ -112,6 +112,7 @@ pub(super) fn walk(
                     floor: floor.clone(),
                     resolved: host.ip().map(|ip| literal(ip)),
                     tls: (ask.protocol == Protocol::Http).then_some(Tls::Absent),
+                    upstream: None,
                 })
             });
             let mut facts: Vec<Option<Facts>> = made.collect();
@@ -144,22 +145,45 @@ fn descend(
         Flow::Settled => return Flow::Deeper,
         Flow::Stop => return Flow::Stop,
     }
-    let known = facts.iter().flatten().next().map(|facts| (facts.resolved.is_some(), facts.tls.is_some()));
+    let known = facts.iter().flatten().next().map(Known::of);
     let mut each = |set: &dyn Fn(&mut Facts)| {
         let mut next = facts.to_vec();
         next.iter_mut().flatten().for_each(set);
         descend(sides, who, &mut next, space, budget, visit)
     };
     let stopped = match known {
-        Some((false, _)) => {
+        Some(Known::Request) => {
             space.answers.iter().any(|answers| each(&|facts| facts.resolved = Some(answers.clone())) == Flow::Stop)
         }
-        Some((true, false)) => {
+        Some(Known::Addresses) => {
             space.hellos.iter().any(|tls| each(&|facts| facts.tls = Some(tls.clone())) == Flow::Stop)
         }
-        Some((true, true)) | None => false,
+        Some(Known::Hello) => {
+            space.servers.iter().any(|server| each(&|facts| facts.upstream = Some(Arc::clone(server))) == Flow::Stop)
+        }
+        Some(Known::Everything) | None => false,
     };
     if stopped { Flow::Stop } else { Flow::Deeper }
+}
+
+/// Which groups of facts are known.
+enum Known {
+    Request,
+    Addresses,
+    Hello,
+    Everything,
+}
+
+impl Known {
+    fn of(facts: &Facts) -> Known {
+        match (&facts.resolved, &facts.tls, &facts.upstream) {
+            (None, _, _) => Known::Request,
+            (Some(_), None, _) => Known::Addresses,
+            // Only a server that is spoken TLS with has a certificate.
+            (Some(_), Some(Tls::Hello(_)), None) => Known::Hello,
+            (Some(_), Some(_), _) => Known::Everything,
+        }
+    }
 }
 
 impl Budget {

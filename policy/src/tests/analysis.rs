@@ -208,6 +208,7 @@ fn everything() -> Vec<Asked> {
                                 answers: Some(answers.clone()),
                                 http: tls.is_none(),
                                 tls,
+                                proved: Some(Some(true)),
                                 declared,
                                 now: NOW,
                             });

@@ -5,6 +5,7 @@ mod ambiguities;
 mod analysis;
 mod bundles;
 mod cases;
+mod certificate;
 mod checks;
 mod corpus;
 mod decisions;

@@ -35,11 +35,16 @@ pub struct Arguments {
     #[arg(long = "answer", value_name = "IP")]
     answers: Vec<IpAddr>,
     /// The server name in the ClientHello.
-    #[arg(long, value_name = "NAME", conflicts_with_all = ["no_sni", "no_tls"])]
+    #[arg(long, value_name = "NAME", group = "hello", conflicts_with = "no_tls")]
     sni: Option<String>,
     /// TLS without a server name.
-    #[arg(long, conflicts_with = "no_tls")]
+    #[arg(long, group = "hello", conflicts_with = "no_tls")]
     no_sni: bool,
+    /// The JA4 fingerprint of the ClientHello.
+    #[arg(long, value_name = "FINGERPRINT", requires = "hello")]
+    ja4: Option<String>,
+    #[command(flatten)]
+    upstream: super::upstream::Server,
     /// Not TLS.
     #[arg(long)]
     no_tls: bool,
@@ -178,6 +183,7 @@ fn facts(arguments: &Arguments, set: &PolicySet, now: Timestamp) -> Result<Facts
         request: request(arguments),
         floor: Arc::new(Floor::default()),
         tls: tls(arguments, protocol),
+        upstream: arguments.upstream.fact(),
     })
 }
 
@@ -201,13 +207,18 @@ fn tls(arguments: &Arguments, protocol: Protocol) -> Option<Tls> {
     if protocol == Protocol::Http || arguments.no_tls {
         return Some(Tls::Absent);
     }
-    let versions = vec!["1.3".to_owned(), "1.2".to_owned()];
-    if let Some(sni) = &arguments.sni {
-        // As the gateway reads it: canonical where it is a host name, as sent otherwise.
-        let sni = Host::parse(sni.as_bytes()).map_or_else(|_| sni.clone(), |host| host.to_text().into_owned());
-        return Some(Tls::Hello(Hello { sni: Some(sni), versions, ..Hello::default() }));
-    }
-    arguments.no_sni.then(|| Tls::Hello(Hello { sni: None, versions, ..Hello::default() }))
+    // As the gateway reads it: canonical where it is a host name, as sent otherwise.
+    let canonical =
+        |sni: &String| Host::parse(sni.as_bytes()).map_or_else(|_| sni.clone(), |host| host.to_text().into_owned());
+    let given = arguments.no_sni || arguments.sni.is_some();
+    given.then(|| {
+        Tls::Hello(Hello {
+            sni: arguments.sni.as_ref().map(canonical),
+            versions: vec!["1.3".to_owned(), "1.2".to_owned()],
+            ja4: arguments.ja4.as_deref().map(Box::from),
+            ..Hello::default()
+        })
+    })
 }
 
 fn request(arguments: &Arguments) -> Option<HttpRequest> {

@@ -16,6 +16,8 @@ mod test;
 
 mod explain;
 
+mod upstream;
+
 mod analysed;
 
 mod reach;

@@ -12,7 +12,8 @@ use serde::{Serialize, Serializer};
 use uuid::Uuid;
 
 use super::parts::{
-    Destination, Dns, Near, PolicyRef, ReasonText, Request, Rule, ShadowRule, Socket, Timings, TlsFacts, Trace, Who,
+    Destination, Dns, Near, PolicyRef, ReasonText, Request, Rule, ShadowRule, Socket, Timings, TlsFacts, Trace,
+    UpstreamFacts, Who,
 };
 use super::spelling;
 use super::text::Text;
@@ -97,6 +98,9 @@ pub struct DecisionRecord {
     /// What the client's first bytes were.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls: Option<TlsFacts>,
+    /// What the server proved to the gateway's own probe.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub upstream: Option<UpstreamFacts>,
     /// How it was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request: Option<Request>,

@@ -47,6 +47,9 @@ pub struct Metrics {
     pub dns_duration: Histogram,
     /// Time until a destination was connected.
     pub dial_duration: Histogram,
+    /// By result, in the order of [`ProbeResult::ALL`].
+    probes: Vec<Counter>,
+    probe_duration: Histogram,
     /// Forwarded HTTP requests.
     pub request_duration: Histogram,
     /// HTTP requests being forwarded.
@@ -96,6 +99,33 @@ pub struct Metrics {
 const CUTS: [Ending; 5] =
     [Ending::Expired, Ending::PolicyChanged, Ending::GrantEnded, Ending::ModeChanged, Ending::Limit];
 
+/// What came of a probe of a server's certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProbeResult {
+    /// It proves the host.
+    Verified,
+    /// It is there, and does not.
+    Unverified,
+    /// There is none.
+    Nothing,
+    /// There was none in time.
+    Timeout,
+}
+
+impl ProbeResult {
+    const ALL: [ProbeResult; 4] =
+        [ProbeResult::Verified, ProbeResult::Unverified, ProbeResult::Nothing, ProbeResult::Timeout];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            ProbeResult::Verified => "verified",
+            ProbeResult::Unverified => "unverified",
+            ProbeResult::Nothing => "nothing",
+            ProbeResult::Timeout => "timeout",
+        }
+    }
+}
+
 /// The handles of one sink.
 #[derive(Clone)]
 pub(crate) struct SinkMetrics {
@@ -133,6 +163,8 @@ impl Metrics {
             connections: make.gauge(CONNECTIONS, &[]),
             dns_duration: make.histogram(DNS_DURATION),
             dial_duration: make.histogram(DIAL_DURATION),
+            probes: ProbeResult::ALL.map(|result| make.counter(PROBES, &[("result", result.as_str())])).into(),
+            probe_duration: make.histogram(PROBE_DURATION),
             request_duration: make.histogram(REQUEST_DURATION),
             requests: make.gauge(REQUESTS, &[]),
             evidence_records: make.counter(EVIDENCE_RECORDS, &[]),
@@ -194,6 +226,14 @@ impl Metrics {
                 histogram.record(Duration::from_micros(microseconds));
             }
         }
+    }
+
+    /// Count a probe, and what it took.
+    pub(crate) fn probed(&self, result: ProbeResult, took: Duration) {
+        if let Some(counter) = self.probes.get(result as usize) {
+            counter.increment(1);
+        }
+        self.probe_duration.record(took);
     }
 
     /// The handles of a sink.

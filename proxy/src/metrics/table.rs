@@ -52,6 +52,8 @@ catalogue! {
     CONNECTIONS "gatepass.connections.active" Gauge Count [] "Client connections.";
     DNS_DURATION "gatepass.dns.lookup.duration" Histogram Seconds [] "Time until a name was resolved.";
     DIAL_DURATION "gatepass.dial.duration" Histogram Seconds [] "Time until a destination was connected.";
+    PROBES "gatepass.probes" Counter Count ["result"] "Probes of servers' certificates, by what came of them.";
+    PROBE_DURATION "gatepass.probe.duration" Histogram Seconds [] "Time until a probe of a server's certificate was over.";
     REQUEST_DURATION "http.server.request.duration" Histogram Seconds [] "Forwarded HTTP requests, from head to last byte.";
     REQUESTS "http.server.active_requests" Gauge Count [] "HTTP requests being forwarded.";
     EVIDENCE_RECORDS "gatepass.evidence.records" Counter Count [] "Records written.";

@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use super::early::unrecorded;
 use super::{Connected, Intent, NameFault, Refused, reason_of_resolve};
 use crate::budget::{self, Seat};
+use crate::dial::Endpoint;
 use crate::evidence::parts::Timings;
 use crate::evidence::{Admission, DecisionRecord, Durability, Reservation};
 use crate::live::{Grounds, Listed, Sources};
@@ -96,6 +97,7 @@ impl<'a> Attempt<'a> {
             resolved: None,
             // Plain HTTP carries no TLS, and that is known from the start.
             tls: (intent.protocol == Protocol::Http).then_some(Tls::Absent),
+            upstream: None,
         };
         let span = shared.tracing.as_ref().and_then(|tracing| tracing.begin(&facts, intent.traceparent.as_deref()));
         let checked = peer.checked.clone().filter(|_| peer.certificate.as_ref().is_ok_and(Option::is_some));
@@ -123,6 +125,16 @@ impl<'a> Attempt<'a> {
         }
         self.facts.resolved = Some(resolved?);
         Ok(())
+    }
+
+    /// Ask the server at the endpoint that was dialled what it proves.
+    pub(super) async fn probe(&mut self, endpoint: Endpoint) {
+        let (shared, started) = (self.shared, Instant::now());
+        let proved = shared.probe.prove(endpoint, &self.facts, &shared.dial, &shared.clock, &shared.metrics).await;
+        let took = started.elapsed();
+        self.timings.probe_us = Some(micros(took));
+        self.traced(Part::Probe, took, None);
+        self.facts.upstream = Some(proved);
     }
 
     /// Note a part of the way, where it is traced.

@@ -1,5 +1,5 @@
 //! The story, part two, and the only way out: intent, reserve, facts, decide, resolve, decide, dial, ClientHello,
-//! decide, record, carry, close. Each step consumes the one before it, so none can be skipped or done twice.
+//! decide, and where a rule asks, probe and decide; then record, carry, close. Each step consumes the one before it, so none can be skipped or done twice.
 //!
 //! Every way of not getting through leaves exactly one record and one [`Refusal`].
 
@@ -17,7 +17,7 @@ use early::{unread, unrecorded};
 use gatepass_policy::decision::{Reason, Verdict};
 use gatepass_policy::facts::{HttpRequest, Protocol, Tls};
 use gatepass_policy::host::Authority;
-use gatepass_policy::schema::Attribute;
+use gatepass_policy::schema::{Attribute, Stage};
 use tokio::net::TcpStream;
 use uuid::Uuid;
 
@@ -28,6 +28,7 @@ use crate::peer::Peer;
 use crate::refusal::Refusal;
 use crate::resolver::ResolveError;
 use crate::shared::Shared;
+use crate::shutdown::{Drain, Phase};
 use crate::telemetry::Part;
 
 /// What a client wants: the end of every protocol's own path, and the beginning of the one path they share.
@@ -172,19 +173,40 @@ impl<'a> Passage<'a> {
         self.attempt.traced(Part::Tls, took, None);
     }
 
-    /// The last stage, where it is needed; then the record; and only then may bytes flow.
-    pub async fn admit(mut self, tls: Option<Tls>) -> Result<Admitted<'a>, Refused> {
-        if let Some(tls) = tls {
-            self.attempt.facts.tls = Some(tls);
-            self.settled = match self.attempt.decide() {
-                Verdict::Allow(decision) => match self.attempt.settle(decision).await {
-                    Ok(settled) => Some(settled),
-                    Err(refused) => return Err(Refused::plain(self.attempt.limited(&refused))),
-                },
-                Verdict::Deny(denial) => return Err(self.attempt.deny_after(&denial)),
-                Verdict::Pending(_) => None,
+    /// Whether some rule asks for the fingerprint of the client's hello.
+    pub fn asks_for_fingerprint(&self) -> bool {
+        self.attempt.snapshot.set.uses(Attribute::TlsJa4)
+    }
+
+    /// The last stages: the client's first bytes, and what the server proves where the verdict still hangs on that.
+    pub async fn judge(mut self, tls: Tls, end: &mut Drain) -> Result<Passage<'a>, Refused> {
+        self.attempt.facts.tls = Some(tls);
+        let mut verdict = self.attempt.decide();
+        if let Verdict::Pending(missing) = &verdict
+            && missing.last_stage() == Some(Stage::Certificate)
+        {
+            let draining = tokio::select! {
+                () = self.attempt.probe(self.at.endpoint) => None,
+                () = end.reached(Phase::Ended) => Some("the server was still being probed at the end"),
             };
+            if let Some(why) = draining {
+                return Err(Refused::plain(self.attempt.refuse(Reason::Draining, why)));
+            }
+            verdict = self.attempt.decide();
         }
+        self.settled = match verdict {
+            Verdict::Allow(decision) => match self.attempt.settle(decision).await {
+                Ok(settled) => Some(settled),
+                Err(refused) => return Err(Refused::plain(self.attempt.limited(&refused))),
+            },
+            Verdict::Deny(denial) => return Err(self.attempt.deny_after(&denial)),
+            Verdict::Pending(_) => None,
+        };
+        Ok(self)
+    }
+
+    /// The record; and only then may bytes flow.
+    pub async fn admit(self) -> Result<Admitted<'a>, Refused> {
         let Some(settled) = self.settled else {
             return Err(Refused::plain(self.attempt.unsettled()));
         };

@@ -7,6 +7,8 @@ mod names;
 
 mod records;
 
+pub mod probe;
+
 mod overrides;
 use overrides::Made;
 
@@ -47,6 +49,7 @@ use crate::listener::Gate;
 use crate::metrics::Metrics;
 use crate::peer::Origin;
 use crate::policy_store::{PolicyStore, Source};
+use crate::probe::Probe;
 use crate::resolver::Resolver;
 use crate::shared::Shared;
 use crate::state::Log;
@@ -132,8 +135,10 @@ impl Startup {
         let settings = records::settings(&config, room, Arc::clone(&name), clock.clone())
             .map_err(|problem| problems.push(problem));
         let floor = floor(&config.floor, services).map_err(|problem| problems.push(problem));
-        let (Ok(resolver), Ok(telemetry), Ok(settings), Ok(floor), true) =
-            (resolver, telemetry, settings, floor, problems.is_empty())
+        let prober = probe::prober(&config.probe, &bounds::certificates(&limits));
+        let prober = prober.map_err(|problem| problems.push(problem));
+        let (Ok(resolver), Ok(telemetry), Ok(settings), Ok(floor), Ok(prober), true) =
+            (resolver, telemetry, settings, floor, prober, problems.is_empty())
         else {
             return Err(problems.join("\n"));
         };
@@ -163,6 +168,8 @@ impl Startup {
             resolver,
             floor: ArcSwap::from_pointee(floor),
             identity: registry(&config.identity),
+            probe: Probe::new(prober.0, prober.1, bounds::probe(&limits, spare)),
+            probed_by: config.probe,
             metrics,
             tracing: telemetry.as_ref().and_then(Telemetry::tracing),
             telemetry,

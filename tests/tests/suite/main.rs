@@ -11,6 +11,8 @@ mod admin;
 
 mod attacks;
 
+mod certificate;
+
 mod cli;
 
 mod clients;

@@ -192,6 +192,7 @@ impl World {
                 secure: false,
             }),
             tls: Some(Tls::Absent),
+            upstream: None,
         }
     }
 
