@@ -47,6 +47,8 @@ mod terms;
 
 mod explain;
 
+pub mod import;
+
 mod nearest;
 
 pub mod trace;

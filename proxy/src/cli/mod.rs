@@ -12,6 +12,8 @@ mod check;
 
 mod explain;
 
+mod import;
+
 mod why;
 
 mod ask;
@@ -67,6 +69,8 @@ enum Command {
     Check(check::Arguments),
     /// Decide offline, and show why.
     Explain(explain::Arguments),
+    /// Another proxy's access list as a bundle, with word of every line that could not be carried over.
+    Import(import::Arguments),
     /// Ask a running gateway why the caller was denied.
     Why(why::Arguments),
     /// What is open now: see it, see what another bundle would cut, cut it.
@@ -109,6 +113,7 @@ pub fn run() -> ExitCode {
         Some(Command::Demo(arguments)) => demo::run(&arguments),
         Some(Command::Check(arguments)) => check::run(&arguments),
         Some(Command::Explain(arguments)) => explain::run(&arguments),
+        Some(Command::Import(arguments)) => import::run(&arguments),
         Some(Command::Why(arguments)) => why::run(&arguments),
         Some(Command::Tunnels(command)) => tunnels::run(&command),
         Some(Command::Grant(command)) => grant::run(&command),

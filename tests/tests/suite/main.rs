@@ -37,6 +37,8 @@ mod hellos;
 
 mod identity;
 
+mod import;
+
 mod live;
 
 mod overrides;

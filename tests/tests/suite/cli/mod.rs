@@ -98,6 +98,7 @@ fn what_is_not_built_is_absent_from_help_and_refused() {
         "serve",
         "check",
         "explain",
+        "import",
         "why",
         "evidence",
         "certs",
