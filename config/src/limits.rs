@@ -318,6 +318,9 @@ limits! {
     cut_linger: Time = ms(0), ms(0) => h(24),
         "how long a tunnel goes on that a change of policy or the end of a rule no longer allows",
         "at once: what is not allowed is not carried";
+    observe_longest: Time = h(24 * 90), m(1) => h(24 * 365),
+        "how far away the end of `observe` may lie when the configuration is read",
+        "a roll-out takes weeks; a gateway that only observes protects nobody";
     drain_timeout: Time = s(10), ms(0) => h(24),
         "from SIGTERM until live tunnels are cut",
         "leaves two thirds of the 30 s that Kubernetes gives for closing records to be delivered";

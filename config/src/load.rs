@@ -11,14 +11,14 @@ use crate::evidence::{self, Evidence};
 use crate::floor::{self, Floor, Loopback};
 use crate::identity::{self, Identity};
 use crate::limits::{self, Limits};
-use crate::listeners::{self, Listener, Protocol};
+use crate::listeners::{self, Compat, Listener, Protocol};
 use crate::node::{self, Node};
 use crate::policy::{self, Bundle, Policy, Reload};
 use crate::problem::{Excerpts, Findings, Located, Problem, Problems};
 use crate::reading::{self, Reading, optional};
 use crate::state::{self, State};
 use crate::telemetry::{self, Telemetry};
-use crate::{egress_points, problem};
+use crate::{egress_points, observe, problem};
 
 /// A configuration file is written by hand; a longer one is something else.
 const FILE_MAX: usize = 1024 * 1024;
@@ -37,6 +37,8 @@ pub struct Config {
     pub floor: Floor,
     /// Where the policy comes from.
     pub policy: Policy,
+    /// Until when policy denials are only recorded, if they are.
+    pub observe: Option<Located<Timestamp>>,
     /// Who is asked for addresses.
     pub dns: Dns,
     /// Where decision records stay and go.
@@ -83,10 +85,16 @@ pub fn load(path: &Path, now: Timestamp) -> Result<Config, Problems> {
 pub fn quickstart() -> Config {
     let loopback = |port| Located::nowhere(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
     Config {
-        listeners: vec![Listener { name: "quickstart".to_owned(), bind: loopback(3128), protocol: Protocol::Http }],
+        listeners: vec![Listener {
+            name: "quickstart".to_owned(),
+            bind: loopback(3128),
+            protocol: Protocol::Http,
+            compat: Compat::None,
+        }],
         identity: Identity::nothing(),
         floor: Floor { loopback: Loopback::Closed, nat64_prefixes: Vec::new() },
         policy: Policy { bundle: Bundle::Embedded, reload: Reload::Signal },
+        observe: None,
         dns: Dns::system(),
         evidence: Evidence::below(Path::new("")),
         telemetry: None,
@@ -119,7 +127,7 @@ fn convert(root: &Node, reading: &mut Reading<'_>) -> Option<Config> {
     let identity = identity::convert(identity.map(|entry| &entry.node), reading);
     let floor = floor::convert(floor.map(|entry| &entry.node), reading);
     let policy = reading.required(root, policy, "policy").and_then(|node| policy::convert(node, reading));
-    reading.unsupported(observe);
+    let observe = optional(observe, reading, observe::convert);
     let dns = dns::convert(dns.map(|entry| &entry.node), reading);
     let evidence = evidence::convert(evidence.map(|entry| &entry.node), reading);
     let telemetry = optional(telemetry, reading, telemetry::convert);
@@ -129,18 +137,21 @@ fn convert(root: &Node, reading: &mut Reading<'_>) -> Option<Config> {
     let limits = limits::convert(limits.map(|entry| &entry.node), reading);
 
     let (listeners, admin, (floor, development)) = (listeners?, admin?, floor?);
+    let (observe, limits) = (observe?, limits?);
+    observe::check(observe.as_ref(), limits.observe_longest, reading);
     check_binds(&listeners, admin.as_ref(), development, reading);
     Some(Config {
         listeners,
         identity: identity?,
         floor,
         policy: policy?,
+        observe,
         dns: dns?,
         evidence: evidence?,
         telemetry: telemetry?,
         state: state?,
         admin,
-        limits: limits?,
+        limits,
         warnings: Vec::new(),
     })
 }

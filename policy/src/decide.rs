@@ -54,7 +54,8 @@ pub(crate) fn decide(set: &PolicySet, facts: &Facts, overrides: &Overrides) -> V
         Ground::Unknown | Ground::Open => &tally.allows,
         Ground::ByName(..) | Ground::Closed(..) => &tally.naming,
     };
-    let answer = Answer { set, facts, overrides };
+    let unopened = matches!(ground, Ground::ByName(..)) && tally.naming.holds.is_none();
+    let answer = Answer { set, facts, overrides, unopened };
     match ground {
         Ground::Closed(ip, row) => return answer.floor(ip, row, &tally.allows),
         Ground::ByName(ip, row) if standing.is_empty() => return answer.floor(ip, row, &tally.allows),
@@ -236,6 +237,7 @@ struct Answer<'s> {
     set: &'s PolicySet,
     facts: &'s Facts,
     overrides: &'s Overrides,
+    unopened: bool,
 }
 
 fn reason(tier: Tier, cause: Cause) -> Reason {
@@ -262,7 +264,7 @@ impl Answer<'_> {
     fn deny(&self, reason: Reason, id: Option<RuleId>) -> Verdict {
         let rule = id.and_then(|id| self.set.rule(id));
         let liftable = reason == Reason::Guardrail && rule.is_some_and(|rule| rule.lifts.exception);
-        Verdict::Deny(Decision { liftable, ..self.decision(Effect::Deny, reason, id) })
+        Verdict::Deny(Decision { liftable, unopened: self.unopened, ..self.decision(Effect::Deny, reason, id) })
     }
 
     fn floor(&self, ip: IpAddr, row: Classified, allows: &Allows) -> Verdict {
@@ -282,6 +284,7 @@ impl Answer<'_> {
             overridden: None,
             exception: None,
             liftable: false,
+            unopened: false,
             shadow: self.shadow(),
             used_declared: false,
             keeping: Keeping::AsConfigured,

@@ -93,13 +93,16 @@ pub async fn clear<'a>(peer: &Peer, intent: Intent, shared: &'a Shared) -> Resul
     if let Some((reason, detail, status)) = fault {
         return Err(Refusal { status, ..attempt.refuse(reason, &detail) });
     }
-    if let Verdict::Deny(denial) = attempt.decide() {
-        return Err(attempt.deny(&denial));
-    }
+    let observed = match attempt.decide() {
+        Verdict::Deny(denial) if attempt.only_observes(&denial) => Some(denial),
+        Verdict::Deny(denial) => return Err(attempt.deny(&denial)),
+        Verdict::Pending(_) | Verdict::Allow(_) => None,
+    };
     if let Err(error) = attempt.resolve().await {
-        return Err(attempt.fail(None, reason_of_resolve(&error), &error.to_string()));
+        return Err(attempt.fail(observed.as_ref(), reason_of_resolve(&error), &error.to_string()));
     }
     let settled = match attempt.decide() {
+        Verdict::Deny(denial) if attempt.only_observes(&denial) => Some(denial),
         Verdict::Deny(denial) => return Err(attempt.deny(&denial)),
         Verdict::Pending(_) => None,
         Verdict::Allow(decision) => Some(decision),
@@ -170,6 +173,7 @@ impl<'a> Passage<'a> {
             self.attempt.facts.tls = Some(tls);
             self.settled = match self.attempt.decide() {
                 Verdict::Allow(decision) => Some(decision),
+                Verdict::Deny(denial) if self.attempt.only_observes(&denial) => Some(denial),
                 Verdict::Deny(denial) => return Err(self.attempt.deny_after(&denial)),
                 Verdict::Pending(_) => None,
             };

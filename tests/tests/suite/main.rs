@@ -19,6 +19,8 @@ mod collector;
 
 mod contract;
 
+mod compat;
+
 mod corpus;
 
 mod data_classes;
@@ -40,6 +42,8 @@ mod identity;
 mod import;
 
 mod live;
+
+mod observe;
 
 mod overrides;
 

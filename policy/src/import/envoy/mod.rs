@@ -75,14 +75,10 @@ impl Import<'_> {
                 }
             }
         }
-        if allowing.is_empty() {
-            if let Some(filter) = filters.first() {
-                let why =
-                    "no filter allows, so Envoy lets through whatever is not denied; here nothing goes without a rule";
-                self.tell(filter.node, |spot| {
-                    spot.dropped(why, "allow what is needed, by hand or from observed traffic")
-                });
-            }
+        if let (true, Some(filter)) = (allowing.is_empty(), filters.first()) {
+            let why =
+                "no filter allows, so Envoy lets through whatever is not denied; here nothing goes without a rule";
+            self.tell(filter.node, |spot| spot.dropped(why, "allow what is needed, by hand or from observed traffic"));
         }
     }
 

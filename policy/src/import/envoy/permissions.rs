@@ -104,9 +104,10 @@ impl Reading<'_> {
     /// A host, with or without a port. Without one it is the scheme's own port that is meant.
     fn authority(&mut self, node: &Node<'_>) -> Formula {
         let found = match texts::matcher(node) {
-            Match::Exact(text) => match split(&text) {
-                (host, port) => literal_or_name(host).map(|host| (host, port)),
-            },
+            Match::Exact(text) => {
+                let (host, port) = split(&text);
+                literal_or_name(host).map(|host| (host, port))
+            }
             Match::Suffix(text) => {
                 let (host, port) = split(&text);
                 if !host.starts_with('.') {
