@@ -140,10 +140,9 @@ async fn carry(
             close(admitted, counts, ending(&failure), shared);
             if failure.answered == Answered::Nothing {
                 let (status, text) = (failure.fault.status(), failure.fault.text());
-                let sent = Body::for_method(head.method());
-                let Conversation { client, peer, .. } = *conversation;
-                let answer = refusal::upstream_failed(id, (status, text), form, sent, peer.listener.compat);
-                client.farewell(&answer).await;
+                let (sent, compat) = (Body::for_method(head.method()), conversation.peer.listener.compat);
+                let answer = refusal::upstream_failed(id, (status, text), form, sent, compat);
+                conversation.client.farewell(&answer).await;
             }
             Next::End
         }

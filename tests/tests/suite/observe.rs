@@ -54,9 +54,12 @@ impl World {
     }
 
     fn ready(&self) -> String {
-        let mut admin = Client::plain(self.gateway.address("admin"));
-        admin.say("GET /ready HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n");
-        admin.reply().unwrap().body
+        let address = self.gateway.address("admin");
+        let mut admin = Client::plain(address);
+        admin.say(format!("GET /ready HTTP/1.1\r\nHost: {address}\r\n\r\n"));
+        let reply = admin.reply().unwrap();
+        assert_eq!(reply.status, 200, "{}", reply.body);
+        reply.body
     }
 }
 
