@@ -17,6 +17,8 @@ pub mod floor;
 
 pub mod policy;
 
+mod observe;
+
 pub mod dns;
 
 pub mod probe;

@@ -333,6 +333,9 @@ limits! {
     limit_accounts: Count = 65_536, 1 => 10_000_000,
         "pairs of a rule with `limits` and an identity that are counted at once; with one more a new pair is refused",
         "a hundred such rules with 600 identities each; at about 400 bytes a pair, 26 MB";
+    observe_longest: Time = h(24 * 90), m(1) => h(24 * 365),
+        "how far away the end of `observe` may lie when the configuration is read",
+        "a roll-out takes weeks; a gateway that only observes protects nobody";
     drain_timeout: Time = s(10), ms(0) => h(24),
         "from SIGTERM until live tunnels are cut",
         "leaves two thirds of the 30 s that Kubernetes gives for closing records to be delivered";

@@ -11,7 +11,7 @@ use crate::evidence::{self, Evidence};
 use crate::floor::{self, Floor, Loopback};
 use crate::identity::{self, Identity};
 use crate::limits::{self, Limits};
-use crate::listeners::{self, Listener, Protocol};
+use crate::listeners::{self, Compat, Listener, Protocol};
 use crate::node::{self, Node};
 use crate::policy::{self, Bundle, Policy, Reload};
 use crate::probe::{self, Probe};
@@ -19,7 +19,7 @@ use crate::problem::{Excerpts, Findings, Located, Problem, Problems};
 use crate::reading::{self, Reading, optional};
 use crate::state::{self, State};
 use crate::telemetry::{self, Telemetry};
-use crate::{egress_points, problem};
+use crate::{egress_points, observe, problem};
 
 /// A configuration file is written by hand; a longer one is something else.
 const FILE_MAX: usize = 1024 * 1024;
@@ -38,6 +38,8 @@ pub struct Config {
     pub floor: Floor,
     /// Where the policy comes from.
     pub policy: Policy,
+    /// Until when policy denials are only recorded, if they are.
+    pub observe: Option<Located<Timestamp>>,
     /// Who is asked for addresses.
     pub dns: Dns,
     /// Whom the gateway trusts to vouch for servers.
@@ -86,10 +88,16 @@ pub fn load(path: &Path, now: Timestamp) -> Result<Config, Problems> {
 pub fn quickstart() -> Config {
     let loopback = |port| Located::nowhere(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
     Config {
-        listeners: vec![Listener { name: "quickstart".to_owned(), bind: loopback(3128), protocol: Protocol::Http }],
+        listeners: vec![Listener {
+            name: "quickstart".to_owned(),
+            bind: loopback(3128),
+            protocol: Protocol::Http,
+            compat: Compat::None,
+        }],
         identity: Identity::nothing(),
         floor: Floor { loopback: Loopback::Closed, nat64_prefixes: Vec::new() },
         policy: Policy { bundle: Bundle::Embedded, reload: Reload::Signal },
+        observe: None,
         dns: Dns::system(),
         probe: Probe::of_the_machine(),
         evidence: Evidence::below(Path::new("")),
@@ -137,7 +145,7 @@ fn convert(root: &Node, reading: &mut Reading<'_>) -> Option<Config> {
     let identity = identity::convert(identity.map(|entry| &entry.node), reading);
     let floor = floor::convert(floor.map(|entry| &entry.node), reading);
     let policy = reading.required(root, policy, "policy").and_then(|node| policy::convert(node, reading));
-    reading.unsupported(observe);
+    let observe = optional(observe, reading, observe::convert);
     let dns = dns::convert(dns.map(|entry| &entry.node), reading);
     let probe = optional(probe, reading, probe::convert);
     let evidence = evidence::convert(evidence.map(|entry| &entry.node), reading);
@@ -148,19 +156,22 @@ fn convert(root: &Node, reading: &mut Reading<'_>) -> Option<Config> {
     let limits = limits::convert(limits.map(|entry| &entry.node), reading);
 
     let (listeners, admin, (floor, development)) = (listeners?, admin?, floor?);
+    let (observe, limits) = (observe?, limits?);
+    observe::check(observe.as_ref(), limits.observe_longest, reading);
     check_binds(&listeners, admin.as_ref(), development, reading);
     Some(Config {
         listeners,
         identity: identity?,
         floor,
         policy: policy?,
+        observe,
         dns: dns?,
         probe: probe?.unwrap_or_else(Probe::of_the_machine),
         evidence: evidence?,
         telemetry: telemetry?,
         state: state?,
         admin,
-        limits: limits?,
+        limits,
         warnings: Vec::new(),
     })
 }

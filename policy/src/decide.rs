@@ -59,7 +59,8 @@ pub(crate) fn decide(set: &PolicySet, facts: &Facts, overrides: &Overrides) -> V
         Ground::Unknown | Ground::Open => &tally.allows,
         Ground::ByName(..) | Ground::Closed(..) => &tally.naming,
     };
-    let answer = Answer { set, facts, overrides };
+    let unopened = matches!(ground, Ground::ByName(..)) && tally.naming.holds.is_none();
+    let answer = Answer { set, facts, overrides, unopened };
     match ground {
         Ground::Closed(ip, row) => return answer.floor(ip, row, &tally.allows),
         Ground::ByName(ip, row) if standing.is_empty() => return answer.floor(ip, row, &tally.allows),
@@ -247,6 +248,7 @@ struct Answer<'s> {
     set: &'s PolicySet,
     facts: &'s Facts,
     overrides: &'s Overrides,
+    unopened: bool,
 }
 
 fn reason(tier: Tier, cause: Cause) -> Reason {
@@ -281,7 +283,7 @@ impl Answer<'_> {
     fn deny(&self, reason: Reason, id: Option<RuleId>) -> Verdict {
         let rule = id.and_then(|id| self.set.rule(id));
         let liftable = reason == Reason::Guardrail && rule.is_some_and(|rule| rule.lifts.exception);
-        Verdict::Deny(Decision { liftable, ..self.decision(Effect::Deny, reason, id) })
+        Verdict::Deny(Decision { liftable, unopened: self.unopened, ..self.decision(Effect::Deny, reason, id) })
     }
 
     fn floor(&self, ip: IpAddr, row: Classified, allows: &Allows) -> Verdict {
@@ -302,6 +304,7 @@ impl Answer<'_> {
             overridden: None,
             exception: None,
             liftable: false,
+            unopened: false,
             shadow: self.shadow(),
             used_declared: false,
             keeping: Keeping::AsConfigured,

@@ -155,6 +155,9 @@ pub struct Decision {
     pub exception: Option<Arc<RuleInfo>>,
     /// Whether the guardrail that denies takes exceptions.
     pub liftable: bool,
+    /// On a denial: an address opens by name only, and no allow that names it is true. Not even where denials are only
+    /// recorded may this be carried.
+    pub unopened: bool,
     /// What rules in shadow would have said, were it theirs to say.
     pub shadow: Vec<Shadow>,
     /// Whether an allow that decided read the classes that the client declared.

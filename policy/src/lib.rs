@@ -51,6 +51,8 @@ mod terms;
 
 mod explain;
 
+pub mod import;
+
 mod nearest;
 
 pub mod trace;

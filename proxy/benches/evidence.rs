@@ -86,6 +86,7 @@ fn allowed() -> DecisionRecord {
         overridden: None,
         exception: None,
         liftable: false,
+        unopened: false,
         shadow: Vec::new(),
         used_declared: false,
         keeping: Keeping::AsConfigured,
@@ -105,6 +106,7 @@ fn evidence(directory: &std::path::Path, durability: Durability) -> Evidence {
     let settings = Settings {
         gateway: "bench".into(),
         floor: None,
+        observe: None,
         clock: Clock::system(),
         paths: Paths::Keep,
         spool: spool::Settings {

@@ -12,6 +12,7 @@ use crate::evidence::words::Outcome;
 /// Several lines, each ended.
 pub fn explain(record: &DecisionRecord) -> String {
     let verdict = match (record.effect, record.outcome) {
+        (Effect::Deny, _) if record.would_deny => "OBSERVED",
         (Effect::Deny, _) => "DENY",
         (Effect::Allow, Outcome::Failed) => "FAIL",
         (Effect::Allow, Outcome::Admitted | Outcome::Refused) => "ALLOW",

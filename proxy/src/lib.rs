@@ -57,6 +57,8 @@ pub mod operations;
 
 pub mod shutdown;
 
+pub mod observe;
+
 pub mod policy_store;
 
 pub mod state;

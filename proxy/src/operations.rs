@@ -145,6 +145,9 @@ fn ready(shared: &Shared, phase: Phase) -> Ready {
             .degraded
             .push(format!("the operators on disk are refused, and those known so far stay in force: {first}"));
     }
+    if let Some(until) = shared.policy.current().observe.filter(|until| shared.clock.now() < *until) {
+        ready.degraded.push(format!("observe: policy denials are recorded and carried until {until}"));
+    }
     if shared.floor.load().development_loopback {
         ready.degraded.push("floor: development (rules may open loopback addresses)".to_owned());
     }

@@ -29,7 +29,8 @@ pub async fn serve(conversation: Box<Conversation>, head: RequestHead, shared: &
     // What is already here of a body must be sound before anything is decided, looked up or dialled.
     if let Err(error) = body::sound_so_far(head.framing, &conversation.buffer, &shared.head) {
         let refusal = passage::malformed(&conversation.peer, Some(error.status()), error.text(), shared);
-        let answer = refusal.response(form, After::Close, Body::for_method(head.method()));
+        let sent = Body::for_method(head.method());
+        let answer = refusal.response(form, After::Close, sent, conversation.peer.listener.compat);
         conversation.client.farewell(&answer).await;
         return Next::End;
     }
@@ -135,9 +136,9 @@ async fn carry(
             close(admitted, counts, ending(&failure), shared);
             if failure.answered == Answered::Nothing {
                 let (status, text) = (failure.fault.status(), failure.fault.text());
-                let answer = refusal::upstream_failed(id, status, text, form, Body::for_method(head.method()));
-                let Conversation { client, .. } = *conversation;
-                client.farewell(&answer).await;
+                let (sent, compat) = (Body::for_method(head.method()), conversation.peer.listener.compat);
+                let answer = refusal::upstream_failed(id, (status, text), form, sent, compat);
+                conversation.client.farewell(&answer).await;
             }
             Next::End
         }
@@ -184,14 +185,15 @@ fn ending(failure: &Failure) -> Ending {
 
 /// A denial leaves the connection usable where nothing of a body is on its way.
 async fn refuse(mut conversation: Box<Conversation>, head: &RequestHead, refusal: &Refusal, form: Form) -> Next {
+    let (sent, compat) = (Body::for_method(head.method()), conversation.peer.listener.compat);
     if head.keep_alive && head.framing == Framing::None && conversation.drain.phase() == Phase::Serving {
-        let answer = refusal.response(form, After::KeepAlive, Body::for_method(head.method()));
+        let answer = refusal.response(form, After::KeepAlive, sent, compat);
         return match conversation.client.say(&answer).await {
             Said::Yes => Next::Head(conversation),
             Said::No => Next::End,
         };
     }
-    let answer = refusal.response(form, After::Close, Body::for_method(head.method()));
+    let answer = refusal.response(form, After::Close, sent, compat);
     conversation.client.farewell(&answer).await;
     Next::End
 }

@@ -16,6 +16,8 @@ mod test;
 
 mod explain;
 
+mod import;
+
 mod upstream;
 
 mod analysed;
@@ -89,6 +91,8 @@ enum Command {
     Diff(diff::Arguments),
     /// Rules of no use, rules that allow the same, what ends soon, and how wide each owner's rules are.
     Review(review::Arguments),
+    /// Another proxy's access list as a bundle, with word of every line that could not be carried over.
+    Import(import::Arguments),
     /// Ask a running gateway why the caller was denied.
     Why(why::Arguments),
     /// What is open now: see it, see what another bundle would cut, cut it.
@@ -135,6 +139,7 @@ pub fn run() -> ExitCode {
         Some(Command::Reach(arguments)) => reach::run(&arguments),
         Some(Command::Diff(arguments)) => diff::run(&arguments),
         Some(Command::Review(arguments)) => review::run(&arguments),
+        Some(Command::Import(arguments)) => import::run(&arguments),
         Some(Command::Why(arguments)) => why::run(&arguments),
         Some(Command::Tunnels(command)) => tunnels::run(&command),
         Some(Command::Grant(command)) => grant::run(&command),

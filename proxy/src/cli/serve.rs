@@ -165,6 +165,10 @@ fn announce(gateway: &Gateway, quick: bool) {
     if gateway.shared().floor.load().development_loopback {
         eprintln!("{}", paint.bad("floor: development: rules may open loopback addresses, and every record says so"));
     }
+    if let Some(until) = snapshot.observe {
+        let text = format!("observe: policy denials are recorded and CARRIED until {until}");
+        eprintln!("{}", paint.bad(&text));
+    }
     eprintln!("ready: {} rules of `{}`", snapshot.set.rules(), snapshot.set.bundle());
     if quick && let Some((_, proxy)) = gateway.addresses.first() {
         eprintln!("\n{}", quickstart::greeting(*proxy, paint));

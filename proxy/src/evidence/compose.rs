@@ -50,7 +50,9 @@ impl DecisionRecord {
         policy: PolicyRef,
     ) -> DecisionRecord {
         let stage = decision.map_or_else(|| latest(facts), |decision| decision.stage);
-        let mut record = of_facts(facts, Effect::Allow, Outcome::Failed, stage, general(reason, detail), policy);
+        let effect = decision.map_or(Effect::Allow, |decision| decision.effect);
+        let mut record = of_facts(facts, effect, Outcome::Failed, stage, general(reason, detail), policy);
+        record.would_deny = effect == Effect::Deny;
         if let Some(decision) = decision {
             lay_over(&mut record, facts, decision);
         }
@@ -77,6 +79,14 @@ impl DecisionRecord {
             listener: Some(Text::name(listener)),
             ..bare(now, Effect::Deny, Outcome::Refused, Stage::Request, general(reason, detail))
         }
+    }
+
+    /// As one that is carried whatever the policy says of it: a denial that is only observed.
+    #[must_use]
+    pub fn carried(mut self) -> DecisionRecord {
+        self.outcome = Outcome::Admitted;
+        self.would_deny = self.effect == Effect::Deny;
+        self
     }
 
     /// With the target that could not be read: user information and query left out.
@@ -143,8 +153,10 @@ fn bare(now: Timestamp, effect: Effect, outcome: Outcome, stage: Stage, reason: 
         time: now,
         gateway: Text::name(""),
         floor: None,
+        observe: None,
         effect,
         outcome,
+        would_deny: false,
         mode: Text::name(NORMAL),
         stage,
         reason,

@@ -106,8 +106,10 @@ fields! {
     "time" => Time, "The moment, UTC, at most microseconds.";
     "gateway" => Resource("service.instance.id"), "The gateway's name.";
     "floor" => Attribute("gatepass.floor"), "`development` where rules may open loopback addresses.";
+    "observe" => Attribute("gatepass.observe"), "Until when the gateway only observes: policy denials are recorded and carried.";
     "effect" => Attribute("gatepass.decision.effect"), "What the policy says: `allow` or `deny`.";
     "outcome" => Attribute("gatepass.decision.outcome"), "What happened: `admitted`, `refused` or `failed`.";
+    "would_deny" => Attribute("gatepass.decision.would_deny"), "True where the policy denies and the gateway only observes: not refused for that.";
     "mode" => Attribute("gatepass.mode"), "The containment mode.";
     "stage" => Attribute("gatepass.decision.stage"), "The latest stage whose facts were known.";
     "reason.code" => Attribute("gatepass.decision.reason"), "Why: one of a closed list.";

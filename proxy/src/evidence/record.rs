@@ -44,11 +44,17 @@ pub struct DecisionRecord {
     /// Only on the development floor.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub floor: Option<FloorMark>,
+    /// Until when the gateway only observes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observe: Option<Timestamp>,
     /// What the policy says.
     #[serde(serialize_with = "spelling::effect")]
     pub effect: Effect,
     /// What happened.
     pub outcome: Outcome,
+    /// True where the policy denies, and the gateway only observes: it was not refused for that.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub would_deny: bool,
     /// The containment mode.
     pub mode: Text,
     /// The latest stage whose facts were known.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use gatepass_policy::decision::{Decision, Keeping, Reason, Verdict};
+use gatepass_policy::decision::{Decision, Effect, Keeping, Nearest, Reason, Verdict};
 use gatepass_policy::facts::{Facts, Protocol, Tls};
 use gatepass_policy::identity::{Identity, Method};
 use gatepass_policy::schema::Stage;
@@ -158,10 +158,25 @@ impl<'a> Attempt<'a> {
         Refusal { status: refused.status(), retry_after: refused.retry_after(), ..self.conclude(record) }
     }
 
-    /// Record the permitting decision, and list what it permits. Its admission is the proof that bytes may flow.
+    /// Whether this denial is only recorded, and carried.
+    pub(super) fn only_observes(&self, denial: &Decision) -> bool {
+        self.snapshot.only_observes(&self.facts, denial)
+    }
+
+    /// What came nearest to allowing what is denied.
+    fn nearest(&self, decision: &Decision) -> Vec<Nearest> {
+        match decision.effect == Effect::Deny && decision.reason.tells_nearest() {
+            true => self.snapshot.set.nearest(&self.facts, NEAREST),
+            false => Vec::new(),
+        }
+    }
+
+    /// Record the decision by which this is carried, and list what it permits. Its admission is the proof that bytes may flow.
     pub(super) async fn admit(self, settled: Settled, at: Connected) -> Result<(Admission, Listed<'a>), Refusal> {
         let Settled { decision, seat } = settled;
-        let record = DecisionRecord::decided(&self.facts, &decision, &[], self.snapshot.reference.clone())
+        let nearest = self.nearest(&decision);
+        let record = DecisionRecord::decided(&self.facts, &decision, &nearest, self.snapshot.reference.clone())
+            .carried()
             .with_time(self.shared.clock.wall())
             .with_dialled(at.endpoint.address(), at.local)
             .with_trace(self.span.as_ref().map(RequestSpan::trace))
@@ -206,10 +221,7 @@ impl<'a> Attempt<'a> {
         if self.wants_credentials(denial) {
             return self.refuse(Reason::IdentityRequired, "none were shown, and nobody without them may go there");
         }
-        let nearest = match denial.reason.tells_nearest() {
-            true => self.snapshot.set.nearest(&self.facts, NEAREST),
-            false => Vec::new(),
-        };
+        let nearest = self.nearest(denial);
         let record = DecisionRecord::decided(&self.facts, denial, &nearest, self.snapshot.reference.clone());
         self.conclude(record)
     }

@@ -94,17 +94,19 @@ pub async fn clear<'a>(peer: &Peer, intent: Intent, shared: &'a Shared) -> Resul
     if let Some((reason, detail, status)) = fault {
         return Err(Refusal { status, ..attempt.refuse(reason, &detail) });
     }
-    if let Verdict::Deny(denial) = attempt.decide() {
-        return Err(attempt.deny(&denial));
-    }
+    let observed = match attempt.decide() {
+        Verdict::Deny(denial) if attempt.only_observes(&denial) => Some(denial),
+        Verdict::Deny(denial) => return Err(attempt.deny(&denial)),
+        Verdict::Pending(_) | Verdict::Allow(_) => None,
+    };
     if let Err(error) = attempt.resolve().await {
-        return Err(attempt.fail(None, reason_of_resolve(&error), &error.to_string()));
+        return Err(attempt.fail(observed.as_ref(), reason_of_resolve(&error), &error.to_string()));
     }
     let settled = match attempt.decide() {
-        Verdict::Deny(denial) => return Err(attempt.deny(&denial)),
+        Verdict::Deny(denial) if !attempt.only_observes(&denial) => return Err(attempt.deny(&denial)),
         Verdict::Pending(_) => None,
         // Whoever is past a limit is told so before anything is dialled.
-        Verdict::Allow(decision) => match attempt.settle(decision).await {
+        Verdict::Allow(decision) | Verdict::Deny(decision) => match attempt.settle(decision).await {
             Ok(settled) => Some(settled),
             Err(refused) => return Err(attempt.limited(&refused)),
         },
@@ -195,11 +197,13 @@ impl<'a> Passage<'a> {
             verdict = self.attempt.decide();
         }
         self.settled = match verdict {
-            Verdict::Allow(decision) => match self.attempt.settle(decision).await {
+            Verdict::Deny(denial) if !self.attempt.only_observes(&denial) => {
+                return Err(self.attempt.deny_after(&denial));
+            }
+            Verdict::Allow(decision) | Verdict::Deny(decision) => match self.attempt.settle(decision).await {
                 Ok(settled) => Some(settled),
                 Err(refused) => return Err(Refused::plain(self.attempt.limited(&refused))),
             },
-            Verdict::Deny(denial) => return Err(self.attempt.deny_after(&denial)),
             Verdict::Pending(_) => None,
         };
         Ok(self)

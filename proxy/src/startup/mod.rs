@@ -148,10 +148,12 @@ impl Startup {
         let (telemetry, metrics) = measured(telemetry.as_ref())?;
         let collector = Renewal::of(&config.evidence, &settings, limits.otlp_timeout, seen);
         let store = overrides::store(&config, &clock)?;
+        let until = config.observe.as_ref().and_then(|until| crate::observe::until(until.value, &clock));
+        let settings = crate::evidence::Settings { observe: until, ..settings };
         // Last, and only where something is to run: the spool belongs to one gateway at a time.
         let evidence = Evidence::start(settings, Arc::clone(&metrics));
         let evidence = evidence.map_err(|error| format!("error: `evidence`: {error}"))?;
-        let policy = Arc::new(policy);
+        let policy = Arc::new(policy.observing(until));
         let of = Made { policy: &policy, evidence: &evidence, clock: &clock, metrics: &metrics, name: &name, log };
         let budgets = Budgets::load(store.1.clone(), clock.clone(), limits.limit_accounts).await;
         let budgets = budgets.map_err(|error| format!("error: `state`: {error}"))?;
@@ -239,7 +241,7 @@ fn gates(
                 None => continue,
             },
         };
-        let origin = Arc::new(Origin { name: listener.name.as_str().into() });
+        let origin = Arc::new(Origin { name: listener.name.as_str().into(), compat: listener.compat });
         gates.push((Gate { origin, tls }, listener.bind.value));
     }
     gates

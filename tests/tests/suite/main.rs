@@ -21,6 +21,8 @@ mod collector;
 
 mod contract;
 
+mod compat;
+
 mod corpus;
 
 mod data_classes;
@@ -43,9 +45,13 @@ mod hostile;
 
 mod identity;
 
+mod import;
+
 mod limits;
 
 mod live;
+
+mod observe;
 
 mod overrides;
 

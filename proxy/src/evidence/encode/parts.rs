@@ -22,8 +22,14 @@ pub(super) fn count(key: &str, number: u64, wire: &mut Wire<'_>) {
 
 /// From the effect to what rules in shadow would have said.
 pub(super) fn verdict(record: &DecisionRecord, wire: &mut Wire<'_>) {
+    if let Some(until) = record.observe {
+        wire.displayed("gatepass.observe", &microseconds(until));
+    }
     wire.text("gatepass.decision.effect", record.effect.as_str());
     wire.text("gatepass.decision.outcome", record.outcome.as_str());
+    if record.would_deny {
+        wire.bool("gatepass.decision.would_deny", true);
+    }
     wire.text("gatepass.mode", record.mode.as_str());
     wire.text("gatepass.decision.stage", record.stage.as_str());
     wire.text("gatepass.decision.reason", record.reason.code.code());

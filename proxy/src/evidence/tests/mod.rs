@@ -107,6 +107,7 @@ pub(crate) fn decision(effect: Effect, reason: Reason) -> Decision {
         overridden: None,
         exception: None,
         liftable: false,
+        unopened: false,
         shadow: Vec::new(),
         used_declared: false,
         keeping: Keeping::AsConfigured,
@@ -205,6 +206,7 @@ pub(crate) fn settings(output: Option<Output>, queue: u32) -> Settings {
     Settings {
         gateway: "gw-1".into(),
         floor: Some(FloorMark::Development),
+        observe: None,
         clock: Clock::system(),
         paths: Paths::Keep,
         spool: spool(),

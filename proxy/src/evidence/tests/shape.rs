@@ -133,6 +133,8 @@ async fn the_table_has_every_field_that_is_written_and_no_other() {
     for own in [checkpoint(), gap(), act(words::ActKind::Grant), act(words::ActKind::Exception)] {
         paths("", &own.json(), &mut written);
     }
+    let observed = DecisionRecord { observe: Some(facts().now), would_deny: true, ..full() };
+    paths("", &serde_json::to_value(observed).unwrap(), &mut written);
     let table: std::collections::BTreeSet<&str> = FIELDS.iter().map(|field| field.path).collect();
     assert_eq!(written.iter().map(String::as_str).collect::<std::collections::BTreeSet<_>>(), table);
     let names: Vec<Place> = FIELDS.iter().map(|field| field.place).collect();

@@ -116,6 +116,7 @@ fn what_is_not_built_is_absent_from_help_and_refused() {
         "reach",
         "diff",
         "review",
+        "import",
         "why",
         "evidence",
         "certs",
