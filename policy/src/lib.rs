@@ -53,7 +53,7 @@ pub mod trace;
 
 mod desugar;
 
-pub use compile::{Compiled, compile, compile_within};
+pub use compile::{Compiled, compile, compile_within, digest};
 pub use decide::stage;
 pub use diagnostic::Diagnostic;
 pub use registry::{ClassRefused, UNCLASSIFIED};

@@ -55,6 +55,8 @@ pub mod shutdown;
 
 pub mod policy_store;
 
+pub mod bundle;
+
 pub mod state;
 
 mod rehearsal;

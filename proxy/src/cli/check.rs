@@ -14,7 +14,7 @@ use super::style::Paint;
 
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// The bundle: a directory of YAML files.
+    /// The bundle: a directory of YAML files, or an archive.
     bundle: PathBuf,
     /// Judge expiries at this moment instead of now (RFC 3339, `Z`).
     #[arg(long, value_name = "TIME")]
@@ -24,7 +24,7 @@ pub struct Arguments {
     json: bool,
 }
 
-/// A directory that is no bundle is an answer, and none at all is not.
+/// A directory or file that is no bundle is an answer, and none at all is not.
 fn unread(arguments: &Arguments, problems: &Problems) -> Exit {
     if arguments.json {
         let told = problems.iter().map(|problem| {
@@ -34,13 +34,13 @@ fn unread(arguments: &Arguments, problems: &Problems) -> Exit {
     } else {
         eprintln!("{problems}");
     }
-    if arguments.bundle.is_dir() { Exit::No } else { Exit::Failed }
+    if arguments.bundle.exists() { Exit::No } else { Exit::Failed }
 }
 
 pub fn run(arguments: &Arguments) -> Exit {
     let now = arguments.at.unwrap_or_else(Timestamp::now);
-    let files = match gatepass_config::bundle::read(&arguments.bundle, &Limits::default()) {
-        Ok(files) => files,
+    let files = match crate::bundle::read(&arguments.bundle, &Limits::default()) {
+        Ok(delivered) => delivered.files,
         Err(problems) => return unread(arguments, &problems),
     };
     let (diagnostics, rules) = match gatepass_policy::compile(&files, now) {

@@ -10,6 +10,8 @@ mod demo;
 
 mod check;
 
+mod bundle;
+
 mod explain;
 
 mod why;
@@ -49,6 +51,8 @@ use gatepass_policy::source::SourceFile;
 
 pub use exit::Exit;
 
+use crate::bundle::Delivered;
+
 /// Egress forward proxy with a policy engine: every connection decided, explained and recorded.
 #[derive(Parser)]
 #[command(name = "gatepass", version, disable_help_subcommand = true)]
@@ -65,6 +69,9 @@ enum Command {
     Demo(demo::Arguments),
     /// Compile a bundle and report everything that is wrong with it.
     Check(check::Arguments),
+    /// Signed, numbered archives of a bundle: build, sign, verify.
+    #[command(subcommand)]
+    Bundle(bundle::Command),
     /// Decide offline, and show why.
     Explain(explain::Arguments),
     /// Ask a running gateway why the caller was denied.
@@ -108,6 +115,7 @@ pub fn run() -> ExitCode {
         Some(Command::Serve(arguments)) => serve::run(&arguments),
         Some(Command::Demo(arguments)) => demo::run(&arguments),
         Some(Command::Check(arguments)) => check::run(&arguments),
+        Some(Command::Bundle(command)) => bundle::run(&command),
         Some(Command::Explain(arguments)) => explain::run(&arguments),
         Some(Command::Why(arguments)) => why::run(&arguments),
         Some(Command::Tunnels(command)) => tunnels::run(&command),
@@ -122,18 +130,28 @@ pub fn run() -> ExitCode {
     exit.into()
 }
 
-/// Read a bundle, or say what is wrong and how the command ends.
-fn read_bundle(directory: &std::path::Path) -> Result<Vec<SourceFile>, Exit> {
-    gatepass_config::bundle::read(directory, &Limits::default()).map_err(|problems| {
+/// Read a bundle, a directory or an archive, or say what is wrong and how the command ends. Signatures are not looked at:
+/// `gatepass bundle verify` does that.
+fn read_bundle(path: &std::path::Path) -> Result<Vec<SourceFile>, Exit> {
+    delivered(path).map(|delivered| delivered.files)
+}
+
+/// The same, with what an archive says of itself.
+fn delivered(path: &std::path::Path) -> Result<Delivered, Exit> {
+    crate::bundle::read(path, &Limits::default()).map_err(|problems| {
         eprintln!("{problems}");
-        if directory.is_dir() { Exit::No } else { Exit::Failed }
+        if path.exists() { Exit::No } else { Exit::Failed }
     })
 }
 
 /// Read and compile a bundle, or say what is wrong and how the command ends.
-fn compile_bundle(directory: &std::path::Path, now: jiff::Timestamp) -> Result<PolicySet, Exit> {
-    let files = read_bundle(directory)?;
-    match gatepass_policy::compile(&files, now) {
+fn compile_bundle(path: &std::path::Path, now: jiff::Timestamp) -> Result<PolicySet, Exit> {
+    compiled(&read_bundle(path)?, now)
+}
+
+/// Compile files, or say what is wrong and how the command ends.
+fn compiled(files: &[SourceFile], now: jiff::Timestamp) -> Result<PolicySet, Exit> {
+    match gatepass_policy::compile(files, now) {
         Ok(compiled) => Ok(compiled.set),
         Err(diagnostics) => {
             diagnostics.iter().for_each(|diagnostic| eprintln!("{diagnostic}"));
