@@ -13,7 +13,7 @@ use crate::identity::{self, Identity};
 use crate::limits::{self, Limits};
 use crate::listeners::{self, Listener, Protocol};
 use crate::node::{self, Node};
-use crate::policy::{self, Bundle, Policy, Reload};
+use crate::policy::{self, Bundle, Policy};
 use crate::problem::{Excerpts, Findings, Located, Problem, Problems};
 use crate::reading::{self, Reading, optional};
 use crate::state::{self, State};
@@ -86,7 +86,7 @@ pub fn quickstart() -> Config {
         listeners: vec![Listener { name: "quickstart".to_owned(), bind: loopback(3128), protocol: Protocol::Http }],
         identity: Identity::nothing(),
         floor: Floor { loopback: Loopback::Closed, nat64_prefixes: Vec::new() },
-        policy: Policy { bundle: Bundle::Embedded, reload: Reload::Signal },
+        policy: Policy::of(Bundle::Embedded),
         dns: Dns::system(),
         evidence: Evidence::below(Path::new("")),
         telemetry: None,
@@ -130,6 +130,7 @@ fn convert(root: &Node, reading: &mut Reading<'_>) -> Option<Config> {
 
     let (listeners, admin, (floor, development)) = (listeners?, admin?, floor?);
     check_binds(&listeners, admin.as_ref(), development, reading);
+    policy.iter().for_each(|policy| policy::check(policy, development, reading));
     Some(Config {
         listeners,
         identity: identity?,

@@ -55,6 +55,10 @@ pub mod shutdown;
 
 pub mod policy_store;
 
+pub mod supply;
+
+pub mod candidate;
+
 pub mod bundle;
 
 pub mod state;

@@ -38,7 +38,7 @@ pub fn read(path: &Path, limits: &Limits) -> Result<Delivered, Problems> {
 }
 
 /// The bytes of an archive, no more than one may have and one.
-fn bytes(path: &Path, limits: &Limits) -> io::Result<Vec<u8>> {
+pub fn bytes(path: &Path, limits: &Limits) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     File::open(path)?.take(most(limits) as u64 + 1).read_to_end(&mut bytes)?;
     Ok(bytes)

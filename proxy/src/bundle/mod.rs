@@ -20,7 +20,7 @@ mod signature;
 pub use signature::{Keyring, Signature, Signatures};
 
 mod file;
-pub use file::{Delivered, read, replace};
+pub use file::{Delivered, bytes, read, replace};
 
 #[cfg(test)]
 mod tests;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use gatepass_policy::decision::{Decision, Keeping, Reason, Verdict};
+use gatepass_policy::decision::{Decision, Effect, Keeping, Reason, Verdict};
 use gatepass_policy::facts::{Facts, Protocol, Tls};
 use gatepass_policy::identity::{Identity, Method};
 use gatepass_policy::schema::Stage;
@@ -11,7 +11,8 @@ use jiff::Timestamp;
 
 use super::early::unrecorded;
 use super::{Connected, Intent, NameFault, Refused, reason_of_resolve};
-use crate::evidence::parts::Timings;
+use crate::candidate;
+use crate::evidence::parts::{CandidateVerdict, Timings};
 use crate::evidence::{Admission, DecisionRecord, Durability, Reservation};
 use crate::live::{Grounds, Listed, Sources};
 use crate::peer::{Checked, Peer};
@@ -125,11 +126,20 @@ impl<'a> Attempt<'a> {
         }
     }
 
+    /// What a candidate bundle would have said, where there is one and it would have said otherwise.
+    fn beside(&self, effect: Effect) -> Option<Box<CandidateVerdict>> {
+        let candidate = self.shared.policy.candidate()?.current()?;
+        let verdict = candidate::differs(&candidate, &self.facts, self.declared.as_deref(), effect)?;
+        self.shared.metrics.differs(effect, verdict.effect);
+        Some(verdict)
+    }
+
     /// Record the permitting decision, and list what it permits. Its admission is the proof that bytes may flow.
     pub(super) async fn admit(self, decision: &Decision, at: Connected) -> Result<(Admission, Listed<'a>), Refusal> {
         let record = DecisionRecord::decided(&self.facts, decision, &[], self.snapshot.reference.clone())
             .with_time(self.shared.clock.wall())
             .with_dialled(at.endpoint.address(), at.local)
+            .with_candidate(self.beside(Effect::Allow))
             .with_trace(self.span.as_ref().map(RequestSpan::trace))
             .with_timings(self.timings);
         let (shared, span, id) = (self.shared, self.span, self.reservation.id());
@@ -175,7 +185,8 @@ impl<'a> Attempt<'a> {
             true => self.snapshot.set.nearest(&self.facts, NEAREST),
             false => Vec::new(),
         };
-        let record = DecisionRecord::decided(&self.facts, denial, &nearest, self.snapshot.reference.clone());
+        let record = DecisionRecord::decided(&self.facts, denial, &nearest, self.snapshot.reference.clone())
+            .with_candidate(self.beside(Effect::Deny));
         self.conclude(record)
     }
 

@@ -93,6 +93,9 @@ pub async fn clear<'a>(peer: &Peer, intent: Intent, shared: &'a Shared) -> Resul
     if let Some((reason, detail, status)) = fault {
         return Err(Refusal { status, ..attempt.refuse(reason, &detail) });
     }
+    if let Some(stale) = shared.policy.freshness().refuses(attempt.facts.now) {
+        return Err(attempt.refuse(Reason::PolicyStale, &stale.to_string()));
+    }
     if let Verdict::Deny(denial) = attempt.decide() {
         return Err(attempt.deny(&denial));
     }

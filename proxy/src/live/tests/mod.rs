@@ -32,7 +32,7 @@ use crate::clock::Clock;
 use crate::evidence::Counters;
 use crate::evidence::words::Ending;
 use crate::identity::{Names, Registry};
-use crate::policy_store::{Over, PolicyStore, Snapshot, Source};
+use crate::policy_store::{Over, PolicyStore, Snapshot};
 
 const NOW: &str = "2030-01-01T00:00:00Z";
 const END: &str = "2030-01-20T00:00:00Z";
@@ -124,7 +124,7 @@ impl World {
     fn new(files: Vec<SourceFile>) -> World {
         let wall = Arc::new(AtomicI64::new(at(NOW).as_microsecond()));
         World {
-            policy: PolicyStore::load(Source::Embedded(files), at(NOW)).unwrap().0,
+            policy: PolicyStore::of(files, at(NOW)),
             floor: ArcSwap::from_pointee(Floor::default()),
             identity: Registry {
                 names: Names { trust_domains: Vec::new(), kinds: vec![NameKind::Spiffe] },
@@ -147,7 +147,7 @@ impl World {
     }
 
     fn swap(&self, files: &[SourceFile]) {
-        self.policy.activate(compiled(files), self.clock.now());
+        self.policy.activate(compiled(files), 0, self.clock.now());
     }
 
     fn lay(&self, mode: &str, overrides: Vec<Override>) -> Arc<Snapshot> {
