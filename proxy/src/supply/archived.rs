@@ -49,6 +49,7 @@ struct Judge {
 struct Taken {
     release: Manifest,
     bytes: Bytes,
+    confirmed: Timestamp,
 }
 
 impl Archived {
@@ -113,7 +114,9 @@ impl Archived {
         let judge = Arc::clone(&self.judge);
         blocking(move || {
             judge.is_due(&taken.release, now)?;
-            judge.vault.keep(&taken.release, &taken.bytes)
+            judge.vault.keep(&taken.release, &taken.bytes)?;
+            judge.vault.confirmed(taken.confirmed);
+            Ok(())
         })
         .await
         .map_err(|why| self.refused(&why))
@@ -183,7 +186,7 @@ impl Judge {
         }
         let (serial, not_after) = (release.serial, Some(release.not_after));
         let loaded = Loaded { set, warnings, serial, not_after, confirmed, instead: None };
-        Ok((loaded, Taken { release, bytes }))
+        Ok((loaded, Taken { release, bytes, confirmed }))
     }
 
     /// Neither over nor older than what was seen.

@@ -11,6 +11,7 @@ use gatepass_config::policy::Remote;
 use http::header::{self, HeaderName, HeaderValue};
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt as _, Empty, Limited};
+use hyper::body::Body as _;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -82,6 +83,9 @@ where
     }
     if head.headers.contains_key(header::CONTENT_ENCODING) {
         return Err("it answered with a content encoding that nobody asked for".to_owned());
+    }
+    if body.size_hint().lower() > most as u64 {
+        return Err(format!("its answer is longer than the limits on bundles allow, {most} bytes"));
     }
     let body = Limited::new(body, most).collect().await.map_err(|error| format!("its answer: {error}"))?;
     drop(running);

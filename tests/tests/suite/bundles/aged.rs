@@ -7,11 +7,11 @@ use jiff::{SignedDuration, Timestamp};
 use super::{LATER, World, admin, end, metric, policies, ready, refused};
 use crate::evidence::clock::stepping;
 
-/// Seconds by which the clock is put forward: beyond every end here.
-const AHEAD: i64 = 7_200;
+/// Seconds by which the clock is put forward, once or twice: beyond every end here, but for those of certificates.
+const AHEAD: i64 = 1_500;
 
-fn in_an_hour() -> String {
-    (Timestamp::now() + SignedDuration::from_hours(1)).to_string()
+fn in_a_while() -> String {
+    (Timestamp::now() + SignedDuration::from_mins(20)).to_string()
 }
 
 fn reason(world: &World, gateway: &Gateway, host: &str) -> (u16, String) {
@@ -19,12 +19,12 @@ fn reason(world: &World, gateway: &Gateway, host: &str) -> (u16, String) {
     (reply.status, gateway.decision(&reply.id())["reason"]["code"].as_str().unwrap().to_owned())
 }
 
-/// A gateway with a release that ends in an hour, and a way to put its clock forward.
+/// A gateway with a release that ends in twenty minutes, and a way to put its clock forward.
 fn ending(more: &str) -> (World, Gateway, impl Fn(i64)) {
     let setup = Setup::new();
     let world = World::new(&setup);
     let (setup, set) = stepping(setup);
-    world.depot.give(&world.office.release(&world.allowing("old.test"), 1, &in_an_hour(), &["alice"]), "one");
+    world.depot.give(&world.office.release(&world.allowing("old.test"), 1, &in_a_while(), &["alice"]), "one");
     let section = world.section(&setup, more);
     (world, setup.section(&section).start(&Bundle::new()), set)
 }
@@ -71,8 +71,9 @@ fn a_source_that_is_silent_for_too_long_makes_a_policy_stale() {
     let setup = Setup::new();
     let world = World::new(&setup);
     let (setup, set) = stepping(setup);
-    world.depot.give(&world.office.signed(&world.allowing("old.test"), 1), "one");
-    let section = world.section(&setup, ", max_age: 1h");
+    let release = world.office.signed(&world.allowing("old.test"), 1);
+    world.depot.give(&release, "one");
+    let section = world.section(&setup, ", max_age: 10m");
     let gateway = setup.section(&section).start(&Bundle::new());
     // As long as it says that nothing has changed, nothing is too old.
     set(AHEAD);
@@ -82,12 +83,12 @@ fn a_source_that_is_silent_for_too_long_makes_a_policy_stale() {
     set(2 * AHEAD);
     assert_eq!(reason(&world, &gateway, "old.test"), (503, "policy_stale".to_owned()));
     assert!(admin(&gateway, "/ready").body.contains("longer ago than `policy.max_age`"));
-    let setup = end(gateway);
+    let ended = end(gateway);
 
     // A restart makes nothing younger either.
-    let gateway = setup.start_again();
+    let gateway = ended.start_again();
     assert_eq!(reason(&world, &gateway, "old.test"), (503, "policy_stale".to_owned()));
-    world.depot.give(&world.office.signed(&world.allowing("old.test"), 1), "one");
+    world.depot.give(&release, "one");
     eventually("it is heard of again", || (world.status(&gateway, "old.test") == 200).then_some(()));
 }
 
@@ -97,14 +98,14 @@ fn a_release_that_has_ended_is_not_taken_up_again_though_the_clock_goes_back() {
     set(AHEAD);
     // Whatever is decided now is what the gateway has seen of time.
     assert_eq!(world.status(&gateway, "old.test"), 200);
-    let setup = end(gateway);
+    let ended = end(gateway);
     world.depot.put(Shelf::Down);
     set(0);
-    let config = setup.configure();
+    let config = ended.setup.configure();
     let said = refused(&config);
     assert!(said.contains("it ended at"), "{said}");
-    world.depot.give(&world.office.release(&world.allowing("old.test"), 2, &in_an_hour(), &["alice"]), "two");
+    world.depot.give(&world.office.release(&world.allowing("old.test"), 2, &in_a_while(), &["alice"]), "two");
     assert!(refused(&config).contains("it ended at"));
     world.depot.give(&world.office.signed(&world.allowing("old.test"), 3), "three");
-    assert_eq!(world.status(&setup.start_again(), "old.test"), 200);
+    assert_eq!(world.status(&ended.start_again(), "old.test"), 200);
 }

@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use gatepass_tests::gateway::binary;
+use gatepass_tests::identities::token;
 use gatepass_tests::programs::installed;
 use gatepass_tests::{Bundle, Client, Depot, Gateway, Origin, Reply, Scratch, Setup, eventually};
 use serde_json::Value;
@@ -124,9 +125,15 @@ impl World {
     }
 }
 
+/// An admin listener in clear text, and an operator with a token.
+fn operator() -> String {
+    format!("admin: {{bind: \"127.0.0.1:0\", operators: [{}]}}", token("vera", "0perator", 1))
+}
+
 fn admin(gateway: &Gateway, path: &str) -> Reply {
     let mut client = Client::plain(gateway.address("admin"));
-    client.say(format!("GET {path} HTTP/1.1\r\nHost: {}\r\n\r\n", gateway.address("admin")));
+    let host = gateway.address("admin");
+    client.say(format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer 0perator\r\n\r\n"));
     client.reply().unwrap()
 }
 
@@ -159,8 +166,8 @@ fn refused(config: &Path) -> String {
 }
 
 /// End it, in good order.
-fn end(mut gateway: Gateway) -> std::sync::Arc<Setup> {
+fn end(mut gateway: Gateway) -> Gateway {
     gateway.signal("TERM");
     assert_eq!(gateway.wait(), 0);
-    std::sync::Arc::clone(&gateway.setup)
+    gateway
 }
