@@ -50,7 +50,7 @@ async fn connected(remote: &Remote, known: Option<HeaderValue>, most: usize) -> 
     let url = &remote.url.value;
     let host = url.host.to_text().into_owned();
     let bare = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-    let stream = TcpStream::connect((bare.as_str(), url.port)).await.map_err(|error| error.to_string())?;
+    let stream = TcpStream::connect((bare.as_str(), url.port)).await.map_err(|error| plainly(&error))?;
     if url.scheme == "http" {
         return converse(stream, remote, known, most).await;
     }
@@ -58,7 +58,7 @@ async fn connected(remote: &Remote, known: Option<HeaderValue>, most: usize) -> 
     let secured = tokio::task::spawn_blocking(move || secure(&tls, &host, &[Alpn::Http11])).await;
     let secured = secured.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
     let connector = tokio_rustls::TlsConnector::from(secured.config);
-    let stream = connector.connect(secured.name, stream).await.map_err(|error| error.to_string())?;
+    let stream = connector.connect(secured.name, stream).await.map_err(|error| plainly(&error))?;
     converse(stream, remote, known, most).await
 }
 
@@ -108,6 +108,11 @@ fn request(remote: &Remote, known: Option<&HeaderValue>) -> Result<Request<Empty
         request = request.header(header::IF_NONE_MATCH, tag);
     }
     request.body(Empty::new()).map_err(|error| error.to_string())
+}
+
+/// The operating system's words, without the number that stands behind them.
+fn plainly(error: &std::io::Error) -> String {
+    error.to_string().split(" (os error").next().unwrap_or_default().to_lowercase()
 }
 
 /// The task of a connection, which ends with the exchange.
