@@ -141,7 +141,11 @@ impl Archived {
     async fn confirm(&self, now: Timestamp) {
         let judge = Arc::clone(&self.judge);
         // Where it cannot be written the policy looks older after a restart, and nothing else is lost.
-        let _ = blocking(move || Ok(judge.vault.confirmed(now))).await;
+        let kept = move || {
+            judge.vault.confirmed(now);
+            Ok(())
+        };
+        let _ = blocking(kept).await;
     }
 
     /// The bytes of the archive, with the server's tag; `None` where the server says that they have the tag that is known.
