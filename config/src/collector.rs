@@ -161,7 +161,8 @@ fn endpoint(node: &Node, reading: &mut Reading<'_>) -> Option<Located<Url>> {
     Some(Located { value, place: Some(node.place.clone()) })
 }
 
-fn headers(node: &Node, reading: &mut Reading<'_>) -> Option<Vec<Header>> {
+/// Names to values, each name once.
+pub(crate) fn headers(node: &Node, reading: &mut Reading<'_>) -> Option<Vec<Header>> {
     let Value::Map(entries) = &node.value else {
         // What stands here instead may be a secret: it is not repeated.
         let message = format!("{} is not a mapping of names to values", owner_of(node));

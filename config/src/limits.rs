@@ -309,6 +309,9 @@ limits! {
     bundle_depth: Count = 8, 1 => 32,
         "directories below each other in a bundle",
         "organisation, division, team, and as much again";
+    bundle_fetch_timeout: Time = m(1), ms(100) => m(15),
+        "fetching a bundle from its URL, from the first packet to the last byte",
+        "256 MiB over a link of 40 Mbit/s; a usual bundle takes well under a second";
     bundle_nesting: Count = 32, 8 => 64,
         "YAML lists and mappings inside each other in a bundle",
         "the language needs six";

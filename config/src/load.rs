@@ -13,7 +13,7 @@ use crate::identity::{self, Identity};
 use crate::limits::{self, Limits};
 use crate::listeners::{self, Compat, Listener, Protocol};
 use crate::node::{self, Node};
-use crate::policy::{self, Bundle, Policy, Reload};
+use crate::policy::{self, Bundle, Policy};
 use crate::probe::{self, Probe};
 use crate::problem::{Excerpts, Findings, Located, Problem, Problems};
 use crate::reading::{self, Reading, optional};
@@ -96,7 +96,7 @@ pub fn quickstart() -> Config {
         }],
         identity: Identity::nothing(),
         floor: Floor { loopback: Loopback::Closed, nat64_prefixes: Vec::new() },
-        policy: Policy { bundle: Bundle::Embedded, reload: Reload::Signal },
+        policy: Policy::of(Bundle::Embedded),
         observe: None,
         dns: Dns::system(),
         probe: Probe::of_the_machine(),
@@ -159,6 +159,7 @@ fn convert(root: &Node, reading: &mut Reading<'_>) -> Option<Config> {
     let (observe, limits) = (observe?, limits?);
     observe::check(observe.as_ref(), limits.observe_longest, reading);
     check_binds(&listeners, admin.as_ref(), development, reading);
+    policy.iter().for_each(|policy| policy::check(policy, development, reading));
     Some(Config {
         listeners,
         identity: identity?,

@@ -231,7 +231,8 @@ impl Reading<'_> {
         self.found.error(&node.place, format!("{what} is given twice"));
     }
 
-    fn path(&mut self, node: &Node) -> Option<PathBuf> {
+    /// A path, whatever is there.
+    pub(crate) fn path(&mut self, node: &Node) -> Option<PathBuf> {
         let text = self.text(node)?;
         if text.is_empty() {
             return self.wanted(node, "a path");

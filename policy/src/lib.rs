@@ -63,7 +63,7 @@ pub mod analysis;
 
 pub mod case;
 
-pub use compile::{Compiled, compile, compile_within};
+pub use compile::{Compiled, compile, compile_within, digest};
 pub use decide::stage;
 pub use diagnostic::Diagnostic;
 pub use registry::{ClassRefused, UNCLASSIFIED};

@@ -61,6 +61,12 @@ pub mod observe;
 
 pub mod policy_store;
 
+pub mod supply;
+
+pub mod candidate;
+
+pub mod bundle;
+
 pub mod state;
 
 mod rehearsal;

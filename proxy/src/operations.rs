@@ -4,11 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gatepass_config::admin::Admin;
+use gatepass_config::policy::WhenStale;
 use tokio::sync::watch;
 
 use crate::admin::oidc::{self, Oidc};
 use crate::admin::totp::{Spent, Totp};
 use crate::admin::{Call, Kept, Names, Outcome, Overriding, PolicyView, Ready, State, Unkept, Wrong};
+use crate::candidate::Candidate;
 use crate::evidence::text::Text;
 use crate::evidence::words::ActKind;
 use crate::evidence::{Act, By, Details, RoomOf};
@@ -123,12 +125,7 @@ fn ready(shared: &Shared, phase: Phase) -> Ready {
     if phase != Phase::Serving {
         ready.not_ready.push("draining".to_owned());
     }
-    if let PolicyState::Stale { since, problems } = shared.policy.state() {
-        let first = problems.lines().next().unwrap_or_default();
-        ready
-            .degraded
-            .push(format!("since {since} the policy on disk is refused, and the last good one is in force: {first}"));
-    }
+    ready_by_policy(shared, &mut ready);
     let snapshot = shared.policy.current();
     let mut overdue = snapshot.set.overdue(shared.clock.now());
     if let Some((since, rule)) = overdue.next() {
@@ -154,8 +151,45 @@ fn ready(shared: &Shared, phase: Phase) -> Ready {
     ready
 }
 
+/// What is refused, what is too old, and what is no candidate.
+fn ready_by_policy(shared: &Shared, ready: &mut Ready) {
+    let (policy, fresh) = (&shared.policy, shared.policy.freshness());
+    if let PolicyState::Stale { since, problems } = policy.state() {
+        let (first, name) = (problems.lines().next().unwrap_or_default(), policy.source());
+        ready.degraded.push(format!("since {since} {name} is refused, and the last good one is in force: {first}"));
+    }
+    if let Some(stale) = fresh.stale(shared.clock.now()) {
+        match fresh.when_stale() {
+            WhenStale::Keep => ready.degraded.push(stale.to_string()),
+            WhenStale::Refuse => ready.not_ready.push(stale.to_string()),
+        }
+    }
+    if let Some(problems) = policy.candidate().and_then(|candidate| candidate.trouble()) {
+        let first = problems.lines().next().unwrap_or_default();
+        ready.degraded.push(format!("the candidate bundle on disk is refused: {first}"));
+    }
+}
+
+/// What is told of the candidate.
+fn candidate(candidate: &Candidate) -> serde_json::Value {
+    let mut told = serde_json::Map::new();
+    if let Some(now) = candidate.current() {
+        told.insert("bundle".to_owned(), now.reference.bundle.as_str().into());
+        told.insert("digest".to_owned(), now.reference.digest.as_str().into());
+        told.insert("serial".to_owned(), now.reference.serial.into());
+        told.insert("rules".to_owned(), now.set.rules().into());
+        told.insert("activated".to_owned(), now.loaded.to_string().into());
+    }
+    if let Some(problems) = candidate.trouble() {
+        told.insert("last_error".to_owned(), problems.lines().next().unwrap_or_default().into());
+    }
+    told.into()
+}
+
 fn policy(shared: &Shared) -> PolicyView {
-    let snapshot = shared.policy.current();
+    let (snapshot, fresh) = (shared.policy.current(), shared.policy.freshness());
+    // A directory is read again and again, and is confirmed by nobody.
+    let confirmed = fresh.not_after().and_then(|_| fresh.last_confirmed());
     PolicyView {
         policy: snapshot.reference.clone(),
         rules: snapshot.set.rules(),
@@ -164,6 +198,10 @@ fn policy(shared: &Shared) -> PolicyView {
             PolicyState::Current => None,
             PolicyState::Stale { problems, .. } => problems.lines().next().map(str::to_owned),
         },
+        not_after: fresh.not_after(),
+        confirmed,
+        stale: fresh.stale(shared.clock.now()).map(|stale| stale.to_string()),
+        candidate: shared.policy.candidate().map(candidate),
         fleet: shared.state.fleet(),
     }
 }
@@ -172,6 +210,8 @@ fn policy(shared: &Shared) -> PolicyView {
 fn ages(shared: &Shared) {
     let now = shared.clock.now();
     let snapshot = shared.policy.current();
+    let stale = shared.policy.freshness().stale(now).is_some();
+    shared.metrics.policy_stale.set(f64::from(u8::from(stale)));
     shared.metrics.policy_age.set(now.duration_since(snapshot.loaded).as_secs_f64());
     for ((_, within), gauge) in EXPIRING_WITHIN.iter().zip(&shared.metrics.rules_expiring) {
         let end = now.saturating_add(*within).unwrap_or(jiff::Timestamp::MAX);
@@ -190,5 +230,8 @@ pub async fn sweep(shared: Arc<Shared>) {
         shared.pool.sweep();
         shared.evidence.observe();
         ages(&shared);
+        if let Some(said) = shared.policy.freshness().turned(shared.clock.now()) {
+            eprintln!("{said}");
+        }
     }
 }

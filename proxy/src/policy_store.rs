@@ -1,8 +1,8 @@
 //! The policy in force: load, compile, swap, and keep the last good one whatever a reload brings.
 
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use gatepass_policy::PolicySet;
@@ -10,26 +10,13 @@ use gatepass_policy::decision::{Decision, Verdict};
 use gatepass_policy::diagnostic::Diagnostic;
 use gatepass_policy::facts::Facts;
 use gatepass_policy::overrides::{Dormant, NORMAL, Override, Overrides};
-use gatepass_policy::source::SourceFile;
 use jiff::Timestamp;
 use tokio::sync::{Mutex, watch};
 
+use crate::candidate::{self, Candidate};
 use crate::evidence::parts::PolicyRef;
 use crate::observe;
-
-/// Where the policy comes from.
-#[derive(Clone, Debug)]
-pub enum Source {
-    /// A directory of YAML files.
-    Directory {
-        /// The directory.
-        path: PathBuf,
-        /// Bounds on what is read.
-        limits: Box<gatepass_config::limits::Limits>,
-    },
-    /// Files that the binary carries.
-    Embedded(Vec<SourceFile>),
-}
+use crate::supply::{Freshness, Loaded, Look, Source};
 
 /// A policy as loaded, with what operators laid over it.
 #[derive(Debug)]
@@ -53,16 +40,10 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    fn new(
-        set: Arc<PolicySet>,
-        over: &Over,
-        generation: u64,
-        loaded: Timestamp,
-        observe: Option<Timestamp>,
-    ) -> Snapshot {
-        let reference = PolicyRef::new(set.bundle(), set.digest(), 0);
+    pub(crate) fn new(set: Arc<PolicySet>, over: &Over, serial: u64, loaded: Timestamp) -> Snapshot {
+        let reference = PolicyRef::new(set.bundle(), set.digest(), serial);
         let (overrides, dormant) = set.lay(&over.mode, &over.overrides);
-        Snapshot { set, overrides, dormant, generation, change: 0, loaded, reference, observe }
+        Snapshot { set, overrides, dormant, generation: 0, change: 0, loaded, reference, observe: None }
     }
 
     /// Decide on these facts.
@@ -83,7 +64,9 @@ impl Snapshot {
 
     /// What another policy would be under the same overrides.
     pub fn candidate(&self, set: Arc<PolicySet>, over: &Over) -> Snapshot {
-        Snapshot::new(set, over, self.generation, self.loaded, self.observe)
+        let serial = if Arc::ptr_eq(&set, &self.set) { self.reference.serial } else { 0 };
+        let (generation, observe) = (self.generation, self.observe);
+        Snapshot { generation, observe, ..Snapshot::new(set, over, serial, self.loaded) }
     }
 }
 
@@ -145,25 +128,74 @@ pub struct PolicyStore {
     reloading: Mutex<()>,
     /// Until when denials are only recorded.
     observe: Option<Timestamp>,
+    freshness: Freshness,
+    /// What decides beside it, and is only told of.
+    candidate: Option<Candidate>,
+}
+
+/// What was said while the first policy was loaded.
+#[derive(Debug)]
+pub struct Said {
+    /// What its author should know.
+    pub warnings: Vec<Diagnostic>,
+    /// Why it is an older one than what its source gives, if it is.
+    pub instead: Option<String>,
 }
 
 impl PolicyStore {
     /// Load for the first time. Without a valid policy there is no store, and so no gateway.
-    pub fn load(source: Source, now: Timestamp) -> Result<(PolicyStore, Vec<Diagnostic>), String> {
-        let (set, warnings) = compile(&source, now)?;
+    pub async fn load(
+        source: Source,
+        freshness: Freshness,
+        candidate: Option<Candidate>,
+        now: Timestamp,
+    ) -> Result<(PolicyStore, Said), String> {
+        let loaded = source.first(now).await?;
+        Ok(PolicyStore::holding(source, loaded, freshness, candidate, now))
+    }
+
+    /// A policy that is nowhere but here.
+    #[cfg(test)]
+    pub(crate) fn of(files: Vec<gatepass_policy::SourceFile>, now: Timestamp) -> PolicyStore {
+        let gatepass_policy::Compiled { set, warnings, .. } = gatepass_policy::compile(&files, now).unwrap();
+        let loaded = Loaded { set, warnings, serial: 0, not_after: None, confirmed: now, instead: None };
+        let freshness = Freshness::new(None, gatepass_config::policy::WhenStale::Refuse);
+        PolicyStore::holding(Source::Embedded(files), loaded, freshness, None, now).0
+    }
+
+    fn holding(
+        source: Source,
+        loaded: Loaded,
+        freshness: Freshness,
+        candidate: Option<Candidate>,
+        now: Timestamp,
+    ) -> (PolicyStore, Said) {
         let over = Over::nothing();
-        let snapshot = Snapshot::new(Arc::new(set), &over, 1, now, None);
+        let snapshot = Snapshot { generation: 1, ..Snapshot::new(Arc::new(loaded.set), &over, loaded.serial, now) };
+        freshness.of_release(loaded.not_after, loaded.confirmed);
+        let said = Said { warnings: loaded.warnings, instead: loaded.instead };
+        let state = match &said.instead {
+            None => State::Current,
+            Some(why) => State::Stale { since: now, problems: why.as_str().into() },
+        };
         let store = PolicyStore {
             source,
             current: ArcSwap::from_pointee(snapshot),
-            state: watch::Sender::new(State::Current),
+            state: watch::Sender::new(state),
             generations: AtomicU64::new(1),
             over: std::sync::Mutex::new(Arc::new(over)),
             changes: watch::Sender::new(0),
             reloading: Mutex::new(()),
             observe: None,
+            freshness,
+            candidate,
         };
-        Ok((store, warnings))
+        (store, said)
+    }
+
+    /// The state directory is this gateway's, and `now` the latest time that it has seen: remember what is in force.
+    pub async fn settle(&self, now: Timestamp) -> Result<(), String> {
+        self.source.settle(now).await
     }
 
     /// The same, only recording denials until then.
@@ -172,7 +204,8 @@ impl PolicyStore {
         self.observe = until;
         let now = self.current.load_full();
         let set = Arc::clone(&now.set);
-        self.current.store(Arc::new(Snapshot::new(set, &self.over(), now.generation, now.loaded, until)));
+        let laid = Snapshot::new(set, &self.over(), now.reference.serial, now.loaded);
+        self.current.store(Arc::new(Snapshot { generation: now.generation, observe: until, ..laid }));
         self
     }
 
@@ -196,14 +229,19 @@ impl PolicyStore {
         let mut held = self.over.lock().unwrap_or_else(PoisonError::into_inner);
         *held = Arc::new(over);
         let now = self.current.load_full();
-        self.put(Snapshot::new(Arc::clone(&now.set), &held, now.generation, now.loaded, self.observe))
+        if let Some(candidate) = &self.candidate {
+            candidate.lay(&held);
+        }
+        let laid = Snapshot::new(Arc::clone(&now.set), &held, now.reference.serial, now.loaded);
+        self.put(Snapshot { generation: now.generation, observe: self.observe, ..laid })
     }
 
     /// Another policy, under the same overrides.
-    pub(crate) fn activate(&self, set: PolicySet, now: Timestamp) -> Arc<Snapshot> {
+    pub(crate) fn activate(&self, set: PolicySet, serial: u64, now: Timestamp) -> Arc<Snapshot> {
         let generation = self.generations.fetch_add(1, Ordering::Relaxed) + 1;
         let held = self.over.lock().unwrap_or_else(PoisonError::into_inner);
-        self.put(Snapshot::new(Arc::new(set), &held, generation, now, self.observe))
+        let observe = self.observe;
+        self.put(Snapshot { generation, observe, ..Snapshot::new(Arc::new(set), &held, serial, now) })
     }
 
     /// Called with `over` held, so that the numbers are those of the order in which snapshots are in force.
@@ -219,54 +257,69 @@ impl PolicyStore {
         self.state.borrow().clone()
     }
 
-    /// The directory to watch, where there is one.
-    pub fn directory(&self) -> Option<&std::path::Path> {
-        match &self.source {
-            Source::Directory { path, .. } => Some(path),
-            Source::Embedded(_) => None,
-        }
+    /// What is told of its source.
+    pub fn source(&self) -> String {
+        self.source.name()
+    }
+
+    /// How often somebody else is asked for it, where that is so.
+    pub fn poll(&self) -> Option<Duration> {
+        self.source.poll()
+    }
+
+    /// Until when it may decide.
+    pub fn freshness(&self) -> &Freshness {
+        &self.freshness
+    }
+
+    /// The candidate beside it, where there is to be one.
+    pub fn candidate(&self) -> Option<&Candidate> {
+        self.candidate.as_ref()
     }
 
     /// Read and compile again; swap only on success.
     pub async fn reload(&self, now: Timestamp) -> Reload {
         let _one = self.reloading.lock().await;
-        let source = self.source.clone();
-        let compiled = tokio::task::spawn_blocking(move || compile(&source, now)).await;
-        match compiled.unwrap_or_else(|_| Err("error: reading the bundle ended in a fault of the gateway".to_owned())) {
-            Ok((set, _)) if set.digest() == self.current.load().set.digest() => {
+        match self.source.look(now).await {
+            Ok(Look::Same) => {
+                self.freshness.confirmed(now);
                 self.state.send_replace(State::Current);
                 Reload::Unchanged
             }
-            Ok((set, _)) => {
-                let snapshot = self.activate(set, now);
+            Ok(Look::Loaded(loaded)) => {
+                let Loaded { set, serial, not_after, confirmed, .. } = *loaded;
+                let reference = self.current.load().reference.clone();
+                let same = (set.digest(), serial) == (reference.digest.as_str(), reference.serial);
+                let activated = (!same).then(|| self.activate(set, serial, now));
+                // After it is in force: what is stale must not look fresh while it still decides.
+                self.freshness.of_release(not_after, confirmed);
                 self.state.send_replace(State::Current);
-                Reload::Activated(snapshot)
+                activated.map_or(Reload::Unchanged, Reload::Activated)
             }
-            Err(problems) => {
-                let problems: Arc<str> = problems.into();
-                let before = self.state();
-                let since = match before {
-                    State::Stale { problems: told, .. } if told == problems => return Reload::StillRefused,
-                    State::Stale { since, .. } => since,
-                    State::Current => now,
-                };
-                self.state.send_replace(State::Stale { since, problems: Arc::clone(&problems) });
-                Reload::Refused(problems)
-            }
+            Err(problems) => self.refuse(problems.into(), now),
         }
     }
-}
 
-fn compile(source: &Source, now: Timestamp) -> Result<(PolicySet, Vec<Diagnostic>), String> {
-    let (files, limits) = match source {
-        Source::Directory { path, limits } => {
-            let files = gatepass_config::bundle::read(path, limits).map_err(|problems| problems.to_string())?;
-            (files, crate::startup::policy_limits(limits))
-        }
-        Source::Embedded(files) => (files.clone(), gatepass_policy::limits::Limits::STANDARD),
-    };
-    match gatepass_policy::compile_within(&files, now, &limits) {
-        Ok(compiled) => Ok((compiled.set, compiled.warnings)),
-        Err(diagnostics) => Err(diagnostics.iter().map(|d| format!("{d}\n")).collect()),
+    fn refuse(&self, problems: Arc<str>, now: Timestamp) -> Reload {
+        let since = match self.state() {
+            State::Stale { problems: told, .. } if told == problems => return Reload::StillRefused,
+            State::Stale { since, .. } => since,
+            State::Current => now,
+        };
+        self.state.send_replace(State::Stale { since, problems: Arc::clone(&problems) });
+        Reload::Refused(problems)
+    }
+
+    /// Read the candidate again, where there is to be one.
+    pub async fn reload_candidate(self: &Arc<Self>, now: Timestamp) -> Option<candidate::Look> {
+        self.candidate.as_ref()?;
+        let store = Arc::clone(self);
+        let looked = tokio::task::spawn_blocking(move || {
+            let candidate = store.candidate.as_ref()?;
+            let read = candidate.read(now);
+            let held = store.over.lock().unwrap_or_else(PoisonError::into_inner);
+            Some(candidate.take(read, &held, now))
+        });
+        looked.await.ok().flatten()
     }
 }

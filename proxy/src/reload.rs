@@ -8,6 +8,7 @@ use gatepass_policy::address::Floor;
 use notify::{RecursiveMode, Watcher};
 use tokio::sync::mpsc;
 
+use crate::candidate::Look;
 use crate::evidence::words::PolicyResult;
 use crate::listener::Gate;
 use crate::policy_store::{Reload, Snapshot};
@@ -37,40 +38,66 @@ pub async fn keep_floor(shared: Arc<Shared>) {
     }
 }
 
-/// Why everything is read again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cause {
-    /// Somebody asked for it: SIGHUP.
-    Asked,
-    /// Something may have changed.
-    Looked,
-}
-
 /// Read policy, certificates and what the collector is shown once; each keeps what it has where the new is not valid, and says so.
-pub async fn once(shared: &Arc<Shared>, gates: &[Gate], cause: Cause) {
+pub async fn once(shared: &Arc<Shared>, gates: &[Gate], occasion: Occasion) {
     let now = shared.clock.now();
     collector(shared).await;
     admin(shared, now).await;
     // The machine's own anchors take long to read, and change with its packages, not with a bundle.
-    if cause == Cause::Asked || shared.probed_by.ca.is_some() {
+    if occasion == Occasion::Told || shared.probed_by.ca.is_some() {
         anchors(shared).await;
     }
-    match shared.policy.reload(now).await {
+    match (occasion, shared.policy.poll()) {
+        (Occasion::Look, Some(_)) => {}
+        (Occasion::Told, _) | (Occasion::Look, None) => drop(policy(shared).await),
+    }
+    candidate(shared, now).await;
+    certificates(gates, now).await;
+}
+
+/// Why what changes is read again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Occasion {
+    /// Something on the disk may have changed.
+    Look,
+    /// Somebody asks for it.
+    Told,
+}
+
+/// Read the policy again, and tell what came of it.
+pub async fn policy(shared: &Shared) -> Reload {
+    let now = shared.clock.now();
+    let reload = shared.policy.reload(now).await;
+    match &reload {
         Reload::Unchanged | Reload::StillRefused => {}
         Reload::Activated(snapshot) => {
-            eprintln!(
-                "policy: {} rules of `{}` are in force ({})",
-                snapshot.set.rules(),
-                snapshot.set.bundle(),
-                snapshot.set.digest()
-            );
-            tell(shared, PolicyResult::Activated, None, &snapshot);
+            eprintln!("policy: {} are in force", named(snapshot));
+            tell(shared, PolicyResult::Activated, None, snapshot);
         }
         Reload::Refused(problems) => {
             eprintln!("policy: the change was refused, and the last good policy stays in force\n{problems}");
-            tell(shared, PolicyResult::Rejected, Some(&problems), &shared.policy.current());
+            tell(shared, PolicyResult::Rejected, Some(problems), &shared.policy.current());
         }
     }
+    reload
+}
+
+fn named(snapshot: &Snapshot) -> String {
+    let (rules, reference) = (snapshot.set.rules(), &snapshot.reference);
+    let serial = if reference.serial == 0 { String::new() } else { format!(", serial {}", reference.serial) };
+    format!("{rules} rules of `{}` ({}{serial})", snapshot.set.bundle(), snapshot.set.digest())
+}
+
+/// Read the candidate again; where it cannot be used, nothing else is the worse for it.
+pub async fn candidate(shared: &Shared, now: jiff::Timestamp) {
+    match shared.policy.reload_candidate(now).await {
+        None | Some(Look::Same) => {}
+        Some(Look::Changed(snapshot)) => eprintln!("candidate: {} decide beside the policy", named(&snapshot)),
+        Some(Look::Refused(problems)) => eprintln!("candidate: it cannot be used, and decides nothing\n{problems}"),
+    }
+}
+
+async fn certificates(gates: &[Gate], now: jiff::Timestamp) {
     for gate in gates {
         let Some(tls) = gate.tls.clone() else { continue };
         let outcome = tokio::task::spawn_blocking(move || tls.reload(now)).await;

@@ -15,7 +15,7 @@ use crate::listener::{Gate, Listener};
 use crate::shared::Shared;
 use crate::shutdown::Shutdown;
 use crate::startup::{Parts, Startup};
-use crate::{admin, live, operations, reload};
+use crate::{admin, live, operations, reload, supply};
 
 /// A gateway that listens.
 pub struct Gateway {
@@ -53,6 +53,7 @@ impl Gateway {
         shared.floor.rcu(|floor| Floor { gateway: own.clone(), ..Floor::clone(floor) });
         let shared = Arc::new(shared);
         reload::tell(&shared, PolicyResult::Activated, None, &shared.policy.current());
+        reload::candidate(&shared, shared.clock.now()).await;
         let shutdown = Shutdown::new();
         let mut tasks = Vec::new();
         let mut gates = Vec::new();
@@ -74,6 +75,7 @@ impl Gateway {
         }
         tasks.push(tokio::spawn(reload::keep_floor(Arc::clone(&shared))));
         tasks.push(tokio::spawn(live::keep(Arc::clone(&shared), gates.clone())));
+        tasks.push(tokio::spawn(supply::poll(Arc::clone(&shared))));
         tasks.push(tokio::spawn(operations::sweep(Arc::clone(&shared))));
         tasks.push(tokio::spawn(Arc::clone(&shared.state).keep()));
         tasks.push(tokio::spawn(shared.budgets.clone().keep()));

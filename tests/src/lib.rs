@@ -22,6 +22,8 @@ pub mod resolver;
 
 pub mod collector;
 
+pub mod depot;
+
 pub mod etcd;
 
 pub mod faulty;
@@ -51,6 +53,7 @@ use std::time::Duration;
 pub use bundle::Bundle;
 pub use client::{Client, Reply};
 pub use collector::Collector;
+pub use depot::Depot;
 pub use etcd::Cluster;
 pub use faulty::{Fault, Faulty};
 pub use gateway::{Gateway, Setup};

@@ -8,6 +8,7 @@ use crate::dns::{Dnssec, Server};
 use crate::evidence::{Compression, Durability, Form, RequestPath, Stdout, Transport, WhenFull};
 use crate::identity::NameKind;
 use crate::listeners::{ClientCertificates, Presence};
+use crate::policy::{Reload, WhenStale};
 use crate::probe::Machine;
 use crate::problem::Severity;
 use crate::scratch::Scratch;
@@ -270,6 +271,36 @@ fn a_segment_is_at_most_an_eighth_of_its_spool() {
     assert_eq!(segment(""), 16 << 20);
     assert_eq!(segment("evidence: {spool: {max_size: 16MiB}}"), 2 << 20);
     assert_eq!(segment("limits: {evidence_segment_bytes: 64KiB}"), 64 << 10);
+}
+
+#[test]
+fn a_bundle_from_a_url_says_who_signed_it_and_when_it_is_old() {
+    let scratch = world();
+    let load = |section: &str| {
+        let text = SMALLEST.lines().filter(|line| !line.starts_with("policy")).map(|line| format!("{line}\n"));
+        load(&scratch.file("gatepass.yaml", &(text.collect::<String>() + section + "\n")), now())
+            .map(|config| config.policy)
+    };
+    let policy = load(
+        "policy: {bundle: \"https://Bundles.example/corp.gpb\", verify_keys: [gateway.pem, gateway.key], threshold: 2, \
+         max_age: 7d, when_stale: keep, poll: 30s, headers: {x-tenant: {file: tenant}}, ca: gateway.pem, candidate: next}",
+    );
+    let policy = policy.unwrap();
+    let Bundle::Url(remote) = &policy.bundle else { panic!() };
+    assert_eq!(remote.url.value.to_string(), "https://bundles.example:443/corp.gpb");
+    assert_eq!((remote.poll, policy.max_age), (Duration::from_secs(30), Some(Duration::from_secs(7 * 86_400))));
+    assert_eq!((remote.headers.len(), remote.ca.is_some()), (1, true));
+    assert_eq!(policy.trust.map(|trust| (trust.keys.len(), trust.threshold)), Some((2, 2)));
+    assert_eq!((policy.when_stale, policy.reload), (WhenStale::Keep, Reload::Watch));
+    assert_eq!(policy.candidate.map(|path| path.value), Some(scratch.path().join("next")));
+
+    let policy = load("policy: {bundle: gateway.pem}").unwrap();
+    assert!(matches!(policy.bundle, Bundle::Archive(_)) && policy.trust.is_none());
+    // What nobody chose refuses.
+    assert_eq!((policy.when_stale, policy.max_age), (WhenStale::Refuse, None));
+    let trial = "policy: {bundle: \"http://127.0.0.1:9/b\", verify_keys: [gateway.pem]}";
+    assert!(load(trial).unwrap_err().to_string().contains("not fetched in clear text"));
+    assert!(load(&format!("{trial}\nfloor: {{development_loopback: true}}")).is_ok());
 }
 
 #[test]

@@ -341,8 +341,9 @@ impl Surroundings<'_> {
     }
 }
 
-/// Over names and contents, each with its length before it so that nothing can be moved from one to the other.
-fn digest(files: &[SourceFile]) -> String {
+/// `sha256:` and the digest of these files, in whatever order they come: over names and contents, each with its length
+/// before it so that nothing can be moved from one to the other.
+pub fn digest(files: &[SourceFile]) -> String {
     let mut sorted: Vec<&SourceFile> = files.iter().collect();
     sorted.sort_by_key(|file| &file.name);
     let mut hash = Sha256::new();

@@ -120,6 +120,14 @@ pub struct PolicyView {
     pub activated: jiff::Timestamp,
     /// The first problem of the last reload, where that was rejected.
     pub last_error: Option<String>,
+    /// The end of the release, where it has one.
+    pub not_after: Option<jiff::Timestamp>,
+    /// When its source was heard of last, where it comes in releases.
+    pub confirmed: Option<jiff::Timestamp>,
+    /// Why it is too old, if it is.
+    pub stale: Option<String>,
+    /// The candidate beside it, where there is one.
+    pub candidate: Option<serde_json::Value>,
     /// What every gateway of the fleet decides by; empty where this one has its store for itself.
     pub fleet: Vec<serde_json::Value>,
 }

@@ -74,6 +74,10 @@ pub(super) fn policy(asked: &Asked<'_>) -> Answered {
         "rules": view.rules, "activated": view.activated.to_string(),
     });
     if let Value::Object(fields) = &mut body {
+        let times = [("not_after", view.not_after), ("confirmed", view.confirmed)];
+        fields.extend(times.into_iter().filter_map(|(key, time)| Some((key.to_owned(), time?.to_string().into()))));
+        fields.extend(view.stale.map(|why| ("stale".to_owned(), why.into())));
+        fields.extend(view.candidate.map(|candidate| ("candidate".to_owned(), candidate)));
         fields.extend(view.last_error.map(|error| ("last_error".to_owned(), error.into())));
         fields.extend((!view.fleet.is_empty()).then(|| ("fleet".to_owned(), view.fleet.into())));
     }

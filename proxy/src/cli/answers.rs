@@ -16,7 +16,7 @@ pub fn text(facts: &Facts, verdict: &Verdict, trace: &Trace, set: &PolicySet, pa
     let (sentence, ask) = match verdict {
         Verdict::Pending(_) => ("it hangs on what was not given".to_owned(), None),
         Verdict::Allow(decision) | Verdict::Deny(decision) => {
-            let record = DecisionRecord::decided(facts, decision, &[], reference(set));
+            let record = DecisionRecord::decided(facts, decision, &[], PolicyRef::new(set.bundle(), set.digest(), 0));
             (record.reason.text.as_str().to_owned(), explanation::command_that_asks(&record))
         }
     };
@@ -42,14 +42,15 @@ pub fn text(facts: &Facts, verdict: &Verdict, trace: &Trace, set: &PolicySet, pa
 }
 
 /// For machines: the decision record with its trace.
-pub fn json(facts: &Facts, verdict: &Verdict, trace: &Trace, set: &PolicySet) -> serde_json::Value {
+pub fn json(facts: &Facts, verdict: &Verdict, trace: &Trace, set: &PolicySet, serial: u64) -> serde_json::Value {
+    let reference = PolicyRef::new(set.bundle(), set.digest(), serial);
     let mut value = match verdict {
         // The same fields as of a final answer, but for the one that there is not.
         Verdict::Pending(_) => {
-            serde_json::to_value(DecisionRecord::refused(facts, Reason::NoRule, "", reference(set))).unwrap_or_default()
+            serde_json::to_value(DecisionRecord::refused(facts, Reason::NoRule, "", reference)).unwrap_or_default()
         }
         Verdict::Allow(decision) | Verdict::Deny(decision) => {
-            let record = DecisionRecord::decided(facts, decision, &nearest(facts, decision, set), reference(set));
+            let record = DecisionRecord::decided(facts, decision, &nearest(facts, decision, set), reference);
             serde_json::to_value(record).unwrap_or_default()
         }
     };
@@ -73,8 +74,4 @@ fn nearest(facts: &Facts, decision: &Decision, set: &PolicySet) -> Vec<Nearest> 
 
 fn names(waits: AttributeSet) -> Vec<&'static str> {
     waits.iter().map(|attribute| attribute.row().name).collect()
-}
-
-fn reference(set: &PolicySet) -> PolicyRef {
-    PolicyRef::new(set.bundle(), set.digest(), 0)
 }

@@ -16,7 +16,7 @@ use super::style::Paint;
 
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// The bundle: a directory of YAML files.
+    /// The bundle: a directory of YAML files, or an archive.
     bundle: PathBuf,
     /// Judge expiries at this moment instead of now (RFC 3339, `Z`).
     #[arg(long, value_name = "TIME")]
@@ -43,8 +43,8 @@ enum Format {
 pub fn run(arguments: &Arguments) -> Exit {
     let now = arguments.at.unwrap_or_else(Timestamp::now);
     let format = if arguments.json { Format::Json } else { arguments.format };
-    let files = match gatepass_config::bundle::read(&arguments.bundle, &Limits::default()) {
-        Ok(files) => files,
+    let files = match crate::bundle::read(&arguments.bundle, &Limits::default()) {
+        Ok(delivered) => delivered.files,
         Err(problems) => return unread(arguments, format, &problems),
     };
     let (diagnostics, rules) = match gatepass_policy::compile(&files, now) {

@@ -20,7 +20,7 @@ use super::style::Paint;
 
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// The bundle: a directory of YAML files.
+    /// The bundle: a directory of YAML files, or an archive.
     bundle: PathBuf,
     /// Who asks: `spiffe://…`, `dns:NAME`, `token:NAME`, `network:NAME` or `anonymous`.
     #[arg(long, value_name = "ID", required_unless_present = "desugar")]
@@ -80,8 +80,10 @@ pub fn run(arguments: &Arguments) -> Exit {
         return Exit::Usage;
     }
     let now = arguments.at.unwrap_or_else(Timestamp::now);
-    let set = match super::compile_bundle(&arguments.bundle, now) {
-        Ok(set) => set,
+    let read = super::delivered(&arguments.bundle);
+    let read = read.and_then(|read| super::compiled(&read.files, now).map(|set| (set, read.serial())));
+    let (set, serial) = match read {
+        Ok(read) => read,
         Err(exit) => return exit,
     };
     if let Some(rule) = &arguments.desugar {
@@ -105,7 +107,7 @@ pub fn run(arguments: &Arguments) -> Exit {
     let verdict = set.decide_under(&facts, &overrides);
     let trace = set.trace_under(&facts, &overrides);
     if arguments.json {
-        println!("{}", super::answers::json(&facts, &verdict, &trace, &set));
+        println!("{}", super::answers::json(&facts, &verdict, &trace, &set, serial));
     } else {
         print!("{}", super::answers::text(&facts, &verdict, &trace, &set, Paint::stdout()));
     }

@@ -14,6 +14,8 @@ mod annotations;
 
 mod test;
 
+mod bundle;
+
 mod explain;
 
 mod import;
@@ -65,6 +67,8 @@ use gatepass_policy::source::SourceFile;
 
 pub use exit::Exit;
 
+use crate::bundle::Delivered;
+
 /// Egress forward proxy with a policy engine: every connection decided, explained and recorded.
 #[derive(Parser)]
 #[command(name = "gatepass", version, disable_help_subcommand = true)]
@@ -83,6 +87,9 @@ enum Command {
     Check(check::Arguments),
     /// Run the tests of a bundle: whether the policy says what they expect, and what of it they exercise.
     Test(test::Arguments),
+    /// Signed, numbered archives of a bundle: build, sign, verify.
+    #[command(subcommand)]
+    Bundle(bundle::Command),
     /// Decide offline, and show why.
     Explain(explain::Arguments),
     /// Who can reach a host, or what an identity can reach.
@@ -135,6 +142,7 @@ pub fn run() -> ExitCode {
         Some(Command::Demo(arguments)) => demo::run(&arguments),
         Some(Command::Check(arguments)) => check::run(&arguments),
         Some(Command::Test(arguments)) => test::run(&arguments),
+        Some(Command::Bundle(command)) => bundle::run(&command),
         Some(Command::Explain(arguments)) => explain::run(&arguments),
         Some(Command::Reach(arguments)) => reach::run(&arguments),
         Some(Command::Diff(arguments)) => diff::run(&arguments),
@@ -153,18 +161,28 @@ pub fn run() -> ExitCode {
     exit.into()
 }
 
-/// Read a bundle, or say what is wrong and how the command ends.
-fn read_bundle(directory: &std::path::Path) -> Result<Vec<SourceFile>, Exit> {
-    gatepass_config::bundle::read(directory, &Limits::default()).map_err(|problems| {
+/// Read a bundle, a directory or an archive, or say what is wrong and how the command ends. Signatures are not looked at:
+/// `gatepass bundle verify` does that.
+fn read_bundle(path: &std::path::Path) -> Result<Vec<SourceFile>, Exit> {
+    delivered(path).map(|delivered| delivered.files)
+}
+
+/// The same, with what an archive says of itself.
+fn delivered(path: &std::path::Path) -> Result<Delivered, Exit> {
+    crate::bundle::read(path, &Limits::default()).map_err(|problems| {
         eprintln!("{problems}");
-        if directory.is_dir() { Exit::No } else { Exit::Failed }
+        if path.exists() { Exit::No } else { Exit::Failed }
     })
 }
 
 /// Read and compile a bundle, or say what is wrong and how the command ends.
-fn compile_bundle(directory: &std::path::Path, now: jiff::Timestamp) -> Result<PolicySet, Exit> {
-    let files = read_bundle(directory)?;
-    match gatepass_policy::compile(&files, now) {
+fn compile_bundle(path: &std::path::Path, now: jiff::Timestamp) -> Result<PolicySet, Exit> {
+    compiled(&read_bundle(path)?, now)
+}
+
+/// Compile files, or say what is wrong and how the command ends.
+fn compiled(files: &[SourceFile], now: jiff::Timestamp) -> Result<PolicySet, Exit> {
+    match gatepass_policy::compile(files, now) {
         Ok(compiled) => Ok(compiled.set),
         Err(diagnostics) => {
             diagnostics.iter().for_each(|diagnostic| eprintln!("{diagnostic}"));

@@ -1,6 +1,6 @@
 //! `gatepass serve`: the gateway, from its configuration to its last record.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
@@ -13,7 +13,7 @@ use super::style::Paint;
 use super::{Exit, quickstart};
 use crate::clock::Clock;
 use crate::evidence::Flushed;
-use crate::reload::{self, Cause, Depth, Watch, Watched};
+use crate::reload::{self, Depth, Occasion, Watch, Watched};
 use crate::server::Gateway;
 use crate::startup::Startup;
 use crate::state::Log;
@@ -115,7 +115,7 @@ async fn live(gateway: Gateway, watched: Vec<Watched>, quick: bool) -> Exit {
     let mut watch = (!watched.is_empty()).then(|| Watch::on(&watched));
     if watch.is_some() {
         // What changed between the first reading and the first look at the directory was seen by neither.
-        reload::once(gateway.shared(), gateway.gates(), Cause::Looked).await;
+        reload::once(gateway.shared(), gateway.gates(), Occasion::Look).await;
     }
     // Whoever waits for `ready` may change the bundle from now on, and be noticed.
     announce(&gateway, quick);
@@ -129,8 +129,8 @@ async fn live(gateway: Gateway, watched: Vec<Watched>, quick: bool) -> Exit {
         tokio::select! {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
-            _ = hangup.recv() => reload::once(gateway.shared(), gateway.gates(), Cause::Asked).await,
-            () = changed => reload::once(gateway.shared(), gateway.gates(), Cause::Looked).await,
+            _ = hangup.recv() => reload::once(gateway.shared(), gateway.gates(), Occasion::Told).await,
+            () = changed => reload::once(gateway.shared(), gateway.gates(), Occasion::Look).await,
         }
     }
     eprintln!("draining: no new connections; live tunnels are cut after {:?}", gateway.shared().limits.drain_timeout);
@@ -187,12 +187,18 @@ fn on_loopback(mut config: Config) -> Config {
     config
 }
 
-/// Directories whose changes ask for a reload: the bundle's, and those of certificates and of the operators' file.
+/// Directories whose changes ask for a reload: those of the bundle and of the candidate, and those of certificates and of the operators' file.
 fn watched(config: &Config) -> Vec<Watched> {
     let bundle = match (&config.policy.bundle, config.policy.reload) {
-        (Bundle::Directory(path), Reload::Watch) => Watched { path: path.value.clone(), depth: Depth::All },
-        (Bundle::Directory(_), Reload::Signal) | (Bundle::Embedded, _) => return Vec::new(),
+        (Bundle::Embedded, _) | (_, Reload::Signal) => return Vec::new(),
+        (Bundle::Directory(path), Reload::Watch) => Some(Watched { path: path.value.clone(), depth: Depth::All }),
+        (Bundle::Archive(path), Reload::Watch) => Some(beside(&path.value)),
+        (Bundle::Url(_), Reload::Watch) => None,
     };
+    let candidate = config.policy.candidate.as_ref().map(|path| match path.value.is_dir() {
+        true => Watched { path: path.value.clone(), depth: Depth::All },
+        false => beside(&path.value),
+    });
     let of_listeners = config.listeners.iter().filter_map(|listener| match &listener.protocol {
         listeners::Protocol::Http => None,
         listeners::Protocol::Https(tls) => Some(tls),
@@ -208,12 +214,17 @@ fn watched(config: &Config) -> Vec<Watched> {
     }
     files.extend(config.admin.iter().filter_map(|admin| admin.operators_file.as_ref()).map(|file| &file.value));
     files.extend(config.probe.ca.iter().map(|ca| &ca.value));
-    let entries = files.into_iter().map(|file| Watched { path: reload::directory_of(file), depth: Depth::Entries });
-    let mut directories: Vec<Watched> = std::iter::once(bundle).chain(entries).collect();
+    let entries = files.into_iter().map(|file| beside(file));
+    let mut directories: Vec<Watched> = bundle.into_iter().chain(candidate).chain(entries).collect();
     directories.sort();
     // `All` comes first of the same, and is enough.
     directories.dedup_by(|later, first| later.path == first.path);
     directories
+}
+
+/// The directory of a file.
+fn beside(file: &Path) -> Watched {
+    Watched { path: reload::directory_of(file), depth: Depth::Entries }
 }
 
 fn hostname() -> Arc<str> {

@@ -34,7 +34,7 @@ pub struct List {
 
 #[derive(Args)]
 pub struct Preview {
-    /// The bundle that would be in force: a directory of YAML files.
+    /// The bundle that would be in force: a directory of YAML files, or an archive.
     #[arg(required_unless_present = "mode")]
     bundle: Option<PathBuf>,
     /// The containment mode that would be in force.

@@ -13,8 +13,8 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::parts::{
-    Destination, Dns, Near, PolicyRef, ReasonText, Request, Rule, ShadowRule, Timings, TlsFacts, Trace, UpstreamFacts,
-    Who,
+    CandidateVerdict, Destination, Dns, Near, PolicyRef, ReasonText, Request, Rule, ShadowRule, Timings, TlsFacts,
+    Trace, UpstreamFacts, Who,
 };
 use super::record::{DecisionRecord, SCHEMA, Sequence};
 use super::spelling;
@@ -128,6 +128,13 @@ impl DecisionRecord {
         self
     }
 
+    /// With what the candidate bundle would have said, where that is another effect.
+    #[must_use]
+    pub fn with_candidate(mut self, candidate: Option<Box<CandidateVerdict>>) -> DecisionRecord {
+        self.candidate = candidate;
+        self
+    }
+
     /// With the span of the request.
     #[must_use]
     pub fn with_trace(mut self, trace: Option<Trace>) -> DecisionRecord {
@@ -178,6 +185,7 @@ fn bare(now: Timestamp, effect: Effect, outcome: Outcome, stage: Stage, reason: 
         request: None,
         local: None,
         policy: None,
+        candidate: None,
         trace: None,
         timings: Timings::default(),
     }

@@ -175,6 +175,11 @@ fields! {
     "policy.bundle" => Attribute("security_rule.ruleset.name"), "The bundle that decided.";
     "policy.digest" => Attribute("security_rule.version"), "The digest of its files.";
     "policy.serial" => Attribute("gatepass.policy.serial"), "Its serial number, where it is signed.";
+    "candidate.digest" => Attribute("gatepass.candidate.digest"), "The candidate bundle that would have said otherwise.";
+    "candidate.serial" => Attribute("gatepass.candidate.serial"), "Its serial number, where it is an archive.";
+    "candidate.effect" => Attribute("gatepass.candidate.effect"), "What it would have said: `allow`, `deny`, or `pending` where it would have gone on.";
+    "candidate.reason" => Attribute("gatepass.candidate.reason"), "Why: one of the same list; absent where it would have gone on.";
+    "candidate.rule" => Attribute("gatepass.candidate.rule"), "The rule that would have decided.";
     "checkpoint.size" => Attribute("gatepass.checkpoint.size"), "How many records a checkpoint signs.";
     "checkpoint.root" => Attribute("gatepass.checkpoint.root"), "Their Merkle root, in base64.";
     "checkpoint.note" => Attribute("gatepass.checkpoint.note"), "The signed note.";

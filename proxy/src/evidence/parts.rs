@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::spelling;
 use super::text::Text;
+use super::words::CandidateEffect;
 
 /// Why: the code, and a sentence about this very case.
 #[derive(Clone, Debug, Serialize)]
@@ -188,6 +189,23 @@ impl PolicyRef {
     pub fn new(bundle: &str, digest: &str, serial: u64) -> PolicyRef {
         PolicyRef { bundle: Text::name(bundle), digest: Text::name(digest), serial }
     }
+}
+
+/// What a candidate bundle would have said, where that is another effect.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct CandidateVerdict {
+    /// `sha256:<hex>` over its files.
+    pub digest: Text,
+    /// The serial number of its archive, otherwise 0.
+    pub serial: u64,
+    /// What it would have said.
+    pub effect: CandidateEffect,
+    /// Why; absent where it would have gone on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<&'static str>,
+    /// The rule that would have decided.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rule: Option<Text>,
 }
 
 /// The span of a request, as in W3C Trace Context.

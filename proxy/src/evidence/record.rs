@@ -12,8 +12,8 @@ use serde::{Serialize, Serializer};
 use uuid::Uuid;
 
 use super::parts::{
-    Destination, Dns, Near, PolicyRef, ReasonText, Request, Rule, ShadowRule, Socket, Timings, TlsFacts, Trace,
-    UpstreamFacts, Who,
+    CandidateVerdict, Destination, Dns, Near, PolicyRef, ReasonText, Request, Rule, ShadowRule, Socket, Timings,
+    TlsFacts, Trace, UpstreamFacts, Who,
 };
 use super::spelling;
 use super::text::Text;
@@ -116,6 +116,9 @@ pub struct DecisionRecord {
     /// The policy that decided.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub policy: Option<PolicyRef>,
+    /// What the candidate bundle would have said, where that is another effect.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub candidate: Option<Box<CandidateVerdict>>,
     /// The span of the request, where it is traced.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trace: Option<Trace>,

@@ -54,6 +54,12 @@ words! {
         Activated "activated" "It decides from now on.";
         Rejected "rejected" "It was not valid; the former one goes on deciding.";
     }
+    /// What a candidate bundle would have said.
+    CandidateEffect {
+        Allow "allow" "It would have allowed it.";
+        Deny "deny" "It would have denied it.";
+        Pending "pending" "It would have gone on, and hangs on what was not asked for.";
+    }
     /// Why records are missing.
     GapCause {
         Dropped "dropped" "They were dropped to make room for newer ones, as the configuration asks.";

@@ -9,7 +9,7 @@ mod maker;
 
 use std::time::Duration;
 
-use gatepass_policy::decision::Reason;
+use gatepass_policy::decision::{Effect, Reason};
 use maker::Maker;
 use metrics::{Counter, Gauge, Histogram};
 use metrics_exporter_prometheus::{BuildError, PrometheusHandle};
@@ -19,7 +19,7 @@ pub use table::{EXPIRING_WITHIN, Kind, METRICS, Metric};
 
 use crate::budget::LABELS as LIMIT_LABELS;
 use crate::evidence::DecisionRecord;
-use crate::evidence::words::{Ending, Outcome, PolicyResult, SinkName};
+use crate::evidence::words::{CandidateEffect, Ending, Outcome, PolicyResult, SinkName};
 
 /// How often [`Metrics::keep`] folds new observations in: at 100,000 a second, 4 MB wait at most.
 const UPKEEP: Duration = Duration::from_secs(5);
@@ -73,6 +73,9 @@ pub struct Metrics {
     pub policy_age: Gauge,
     policy_activated: Counter,
     policy_rejected: Counter,
+    /// 1 while the policy is stale.
+    pub policy_stale: Gauge,
+    candidate_differs: Vec<(Effect, CandidateEffect, Counter)>,
     /// Break-glass grants in force.
     pub grants_active: Gauge,
     /// Break-glass grants that nobody has reviewed.
@@ -125,6 +128,14 @@ impl ProbeResult {
         }
     }
 }
+
+/// What a candidate bundle can make of a decision.
+const DIFFERENCES: [(Effect, CandidateEffect); 4] = [
+    (Effect::Allow, CandidateEffect::Deny),
+    (Effect::Allow, CandidateEffect::Pending),
+    (Effect::Deny, CandidateEffect::Allow),
+    (Effect::Deny, CandidateEffect::Pending),
+];
 
 /// The handles of one sink.
 #[derive(Clone)]
@@ -184,6 +195,14 @@ impl Metrics {
             policy_age: make.gauge(POLICY_AGE, &[]),
             policy_activated: reload(&mut make, PolicyResult::Activated),
             policy_rejected: reload(&mut make, PolicyResult::Rejected),
+            policy_stale: make.gauge(POLICY_STALE, &[]),
+            candidate_differs: DIFFERENCES
+                .iter()
+                .map(|(from, to)| {
+                    let labels = [("from", from.as_str()), ("to", to.as_str())];
+                    (*from, *to, make.counter(CANDIDATE_DIFFERS, &labels))
+                })
+                .collect(),
             grants_active: make.gauge(GRANTS_ACTIVE, &[]),
             grants_unreviewed: make.gauge(GRANTS_UNREVIEWED, &[]),
             exceptions_active: make.gauge(EXCEPTIONS_ACTIVE, &[]),
@@ -262,6 +281,13 @@ impl Metrics {
     /// Count what a limit of a rule refused.
     pub fn limited(&self, label: &str) {
         if let Some((_, counter)) = self.limited.iter().find(|(limit, _)| *limit == label) {
+            counter.increment(1);
+        }
+    }
+
+    /// Count a decision that the candidate bundle would have made otherwise.
+    pub fn differs(&self, from: Effect, to: CandidateEffect) {
+        if let Some((_, _, counter)) = self.candidate_differs.iter().find(|(a, b, _)| (*a, *b) == (from, to)) {
             counter.increment(1);
         }
     }

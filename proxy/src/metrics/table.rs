@@ -73,6 +73,8 @@ catalogue! {
     EVIDENCE_LOST "gatepass.evidence.lost" Counter Count [] "Records that came after the writer had ended.";
     POLICY_AGE "gatepass.policy.age" Gauge Seconds [] "Time since the policy was activated.";
     POLICY_RELOAD "gatepass.policy.reload" Counter Count ["result"] "Policies activated, and reloads rejected.";
+    POLICY_STALE "gatepass.policy.stale" Gauge Count [] "1 while the policy is beyond its end, or its source has been silent for longer than `max_age`.";
+    CANDIDATE_DIFFERS "gatepass.policy.candidate.differs" Counter Count ["from", "to"] "Decisions that the candidate bundle would have made otherwise.";
     GRANTS_ACTIVE "gatepass.grants.active" Gauge Count [] "Break-glass grants in force, exercises included: anything but 0 is somebody's business.";
     GRANTS_UNREVIEWED "gatepass.grants.unreviewed" Gauge Count [] "Break-glass grants that have ended and that nobody has reviewed.";
     EXCEPTIONS_ACTIVE "gatepass.exceptions.active" Gauge Count [] "Exceptions of the store in force.";

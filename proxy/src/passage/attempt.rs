@@ -12,8 +12,9 @@ use jiff::Timestamp;
 use super::early::unrecorded;
 use super::{Connected, Intent, NameFault, Refused, reason_of_resolve};
 use crate::budget::{self, Seat};
+use crate::candidate;
 use crate::dial::Endpoint;
-use crate::evidence::parts::Timings;
+use crate::evidence::parts::{CandidateVerdict, Timings};
 use crate::evidence::{Admission, DecisionRecord, Durability, Reservation};
 use crate::live::{Grounds, Listed, Sources};
 use crate::peer::{Checked, Peer};
@@ -171,6 +172,14 @@ impl<'a> Attempt<'a> {
         }
     }
 
+    /// What a candidate bundle would have said, where there is one and it would have said otherwise.
+    fn beside(&self, effect: Effect) -> Option<Box<CandidateVerdict>> {
+        let candidate = self.shared.policy.candidate()?.current()?;
+        let verdict = candidate::differs(&candidate, &self.facts, self.declared.as_deref(), effect)?;
+        self.shared.metrics.differs(effect, verdict.effect);
+        Some(verdict)
+    }
+
     /// Record the decision by which this is carried, and list what it permits. Its admission is the proof that bytes may flow.
     pub(super) async fn admit(self, settled: Settled, at: Connected) -> Result<(Admission, Listed<'a>), Refusal> {
         let Settled { decision, seat } = settled;
@@ -179,6 +188,7 @@ impl<'a> Attempt<'a> {
             .carried()
             .with_time(self.shared.clock.wall())
             .with_dialled(at.endpoint.address(), at.local)
+            .with_candidate(self.beside(decision.effect))
             .with_trace(self.span.as_ref().map(RequestSpan::trace))
             .with_timings(self.timings);
         let (shared, span, id) = (self.shared, self.span, self.reservation.id());
@@ -222,7 +232,8 @@ impl<'a> Attempt<'a> {
             return self.refuse(Reason::IdentityRequired, "none were shown, and nobody without them may go there");
         }
         let nearest = self.nearest(denial);
-        let record = DecisionRecord::decided(&self.facts, denial, &nearest, self.snapshot.reference.clone());
+        let record = DecisionRecord::decided(&self.facts, denial, &nearest, self.snapshot.reference.clone())
+            .with_candidate(self.beside(Effect::Deny));
         self.conclude(record)
     }
 

@@ -94,6 +94,9 @@ pub async fn clear<'a>(peer: &Peer, intent: Intent, shared: &'a Shared) -> Resul
     if let Some((reason, detail, status)) = fault {
         return Err(Refusal { status, ..attempt.refuse(reason, &detail) });
     }
+    if let Some(stale) = shared.policy.freshness().refuses(attempt.facts.now) {
+        return Err(attempt.refuse(Reason::PolicyStale, &stale.to_string()));
+    }
     let observed = match attempt.decide() {
         Verdict::Deny(denial) if attempt.only_observes(&denial) => Some(denial),
         Verdict::Deny(denial) => return Err(attempt.deny(&denial)),

@@ -16,6 +16,8 @@ mod renewal;
 
 pub mod sinks;
 
+mod supply;
+
 mod who;
 
 pub(crate) use bounds::policy as policy_limits;
@@ -48,7 +50,7 @@ use crate::forward::Pool;
 use crate::listener::Gate;
 use crate::metrics::Metrics;
 use crate::peer::Origin;
-use crate::policy_store::{PolicyStore, Source};
+use crate::policy_store::Said;
 use crate::probe::Probe;
 use crate::resolver::Resolver;
 use crate::shared::Shared;
@@ -123,8 +125,9 @@ impl Startup {
         let mut problems = Vec::new();
         let gates = gates(&config.listeners, &limits, now, &mut problems);
         let kept = config.admin.as_ref().and_then(|admin| kept(admin, &limits, now, &mut problems));
-        let policy = PolicyStore::load(source(&config.policy.bundle, embedded, &limits), now);
-        let (policy, warnings) = policy.map_err(|problem| [&problems[..], &[problem]].concat().join("\n"))?;
+        let policy = supply::store(&config, embedded, now).await;
+        let (policy, Said { warnings, instead }) =
+            policy.map_err(|problem| [&problems[..], &[problem]].concat().join("\n"))?;
         let found = find_servers(&config.dns).await;
         let services = found.as_ref().map_or_else(|_| Vec::new(), |dns| services(dns, &config));
         let resolver = found.and_then(|dns| resolver(&dns, &limits)).map_err(|problem| problems.push(problem));
@@ -148,6 +151,10 @@ impl Startup {
         let (telemetry, metrics) = measured(telemetry.as_ref())?;
         let collector = Renewal::of(&config.evidence, &settings, limits.otlp_timeout, seen);
         let store = overrides::store(&config, &clock)?;
+        policy.settle(clock.now()).await?;
+        if let Some(why) = instead {
+            eprintln!("policy: the last good archive is in force instead\n{why}");
+        }
         let until = config.observe.as_ref().and_then(|until| crate::observe::until(until.value, &clock));
         let settings = crate::evidence::Settings { observe: until, ..settings };
         // Last, and only where something is to run: the spool belongs to one gateway at a time.
@@ -217,13 +224,6 @@ fn telemetry(config: &Config, name: &str) -> Result<Option<telemetry::Settings>,
     let settings = sinks::telemetry(configured, name)?;
     Telemetry::check(&settings)?;
     Ok(Some(settings))
-}
-
-fn source(bundle: &Bundle, embedded: Vec<SourceFile>, limits: &Limits) -> Source {
-    match bundle {
-        Bundle::Directory(path) => Source::Directory { path: path.value.clone(), limits: Box::new(limits.clone()) },
-        Bundle::Embedded => Source::Embedded(embedded),
-    }
 }
 
 fn gates(
@@ -309,7 +309,7 @@ fn floor(floor: &gatepass_config::floor::Floor, services: Vec<SocketAddr>) -> Re
     })
 }
 
-/// The name servers and whatever takes records, metrics and traces, as far as they are given by address.
+/// The name servers, where the policy comes from, and whatever takes records, metrics and traces, as far as they are given by address.
 fn services(dns: &dns::Dns, config: &Config) -> Vec<SocketAddr> {
     let forwarded = dns.forwarders.iter().flat_map(|forwarder| &forwarder.servers);
     let servers = dns.servers.iter().chain(forwarded).filter_map(|server| match server {
@@ -322,7 +322,14 @@ fn services(dns: &dns::Dns, config: &Config) -> Vec<SocketAddr> {
     let collectors = evidence.into_iter().chain(config.telemetry.as_ref().map(|telemetry| &telemetry.otlp));
     let collectors = collectors.map(|collector| (&collector.endpoint.value.host, collector.endpoint.value.port));
     let syslog = config.evidence.syslog.iter().map(|syslog| (&syslog.address.value.host, syslog.address.value.port));
-    let takers = collectors.chain(syslog).filter_map(|(host, port)| host.ip().map(|ip| SocketAddr::new(ip, port)));
+    let bundles = match &config.policy.bundle {
+        Bundle::Url(remote) => Some((&remote.url.value.host, remote.url.value.port)),
+        Bundle::Directory(_) | Bundle::Archive(_) | Bundle::Embedded => None,
+    };
+    let takers = collectors
+        .chain(syslog)
+        .chain(bundles)
+        .filter_map(|(host, port)| host.ip().map(|ip| SocketAddr::new(ip, port)));
     servers.chain(takers).collect()
 }
 

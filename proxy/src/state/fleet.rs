@@ -30,6 +30,9 @@ pub struct Pointer {
     pub bundle: String,
     /// `sha256:<hex>` over its files.
     pub digest: String,
+    /// The number of its release; 0 where it has none, or its gateway does not tell.
+    #[serde(default)]
+    pub serial: u64,
     /// When it was activated there.
     pub activated: Timestamp,
 }
@@ -45,6 +48,7 @@ impl State {
             gateway: self.replica.gateway.clone(),
             bundle: snapshot.reference.bundle.as_str().to_owned(),
             digest: snapshot.reference.digest.as_str().to_owned(),
+            serial: snapshot.reference.serial,
             activated: snapshot.loaded,
         }
     }
@@ -79,7 +83,7 @@ impl State {
         all.insert(self.replica.id.clone(), own);
         let view = |(replica, one): (&String, &Pointer)| {
             json!({"gateway": one.gateway, "replica": replica, "bundle": one.bundle, "digest": one.digest,
-                "activated": one.activated.to_string()})
+                "serial": one.serial, "activated": one.activated.to_string()})
         };
         all.iter().map(view).collect()
     }
@@ -104,14 +108,16 @@ impl State {
         let own = self.pointer();
         let others = self.held().policies.keys().filter(|replica| **replica != self.replica.id).count();
         Some(format!(
-            "fleet: {} of {others} other gateways decide by another `{}` than this one, such as {} by {} since {}; this one \
-             by {} since {}",
+            "fleet: {} of {others} other gateways decide by another `{}` than this one, such as {} by {} (serial {}) since {}; \
+             this one by {} (serial {}) since {}",
             differ.len(),
             own.bundle,
             Text::name(&first.gateway).as_str(),
             first.digest,
+            first.serial,
             first.activated,
             own.digest,
+            own.serial,
             own.activated,
         ))
     }

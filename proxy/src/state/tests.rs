@@ -17,7 +17,6 @@ use super::store::{Bounds, Write};
 use super::*;
 use crate::admin::totp::Spent;
 use crate::evidence::tests::settings;
-use crate::policy_store::Source;
 
 const BUNDLE: &str = r#"
 apiVersion: gatepass/v1
@@ -51,7 +50,7 @@ impl World {
         let clock = Clock::Set(Arc::clone(&self.now));
         let local = Local::open(self.scratch.path()).unwrap();
         let file = SourceFile { name: "bundle.yaml".to_owned(), text: BUNDLE.as_bytes().to_vec() };
-        let (policy, _) = PolicyStore::load(Source::Embedded(vec![file]), at(0)).unwrap();
+        let policy = PolicyStore::of(vec![file], at(0));
         let metrics = Arc::new(Metrics::new().unwrap());
         let hour = SignedDuration::from_hours(1);
         let parts = Parts {

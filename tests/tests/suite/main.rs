@@ -11,6 +11,8 @@ mod admin;
 
 mod attacks;
 
+mod bundles;
+
 mod certificate;
 
 mod cli;

@@ -123,20 +123,60 @@ fn mistakes_in_identity_and_floor() {
     ]);
 }
 
+/// The files stand in for archives and keys: what they hold is looked at later.
+#[test]
+fn mistakes_in_where_a_bundle_comes_from() {
+    const DATED: &str = "means nothing here: a directory is neither signed nor dated | leave it out";
+    const FAR: &str = "means nothing here: the bundle is not fetched from a URL | leave it out";
+    const URL: &str = "bundle: \"https://bundles.example/b.gpb\"";
+    let says = |key: &str, what: &str| format!("1:26 `{key}` {what}");
+    let (keys, age) = (says("verify_keys", DATED), says("max_age", DATED));
+    let (stale, poll) = (says("when_stale", DATED), says("poll", FAR));
+    let unsigned = format!("policy: {{{URL}}}");
+    let weak = |more: &str| format!("policy: {{{URL}, verify_keys: [gateway.pem, gateway.key]{more}}}");
+    let (none, zero, three) = (weak(""), weak(", threshold: 0"), weak(", threshold: 3"));
+    check(&[
+        ("policy: {bundle: policy, verify_keys: [gateway.pem]}", &keys),
+        ("policy: {bundle: policy, max_age: 7d}", &age),
+        ("policy: {bundle: policy, when_stale: keep}", &stale),
+        ("policy: {bundle: policy, poll: 60s}", &poll),
+        ("policy: {bundle: policy, threshold: 1}", "1:26 `threshold` counts `verify_keys`, and there are none"),
+        (
+            &unsigned,
+            "1:18 a bundle from a URL needs `verify_keys`: otherwise whoever has the server has the policy | name the \
+             public keys of those who sign releases",
+        ),
+        (&none, "1:64 2 keys are listed, and not how many of them must have signed | write `threshold:`, 1 to 2"),
+        (&zero, "1:103 a threshold of 0 does not fit 2 keys | write 1 to 2"),
+        (&three, "1:103 a threshold of 3 does not fit 2 keys | write 1 to 2"),
+        (
+            "policy: {bundle: \"http://bundles.example/b.gpb\", verify_keys: [gateway.pem]}",
+            "1:18 a bundle is not fetched in clear text | write `https://`; `http://` is for loopback addresses with \
+             `floor.development_loopback: true`",
+        ),
+        (
+            "policy: {bundle: \"https://u:p@bundles.example/b\", verify_keys: [gateway.pem]}",
+            "1:18 `https://u:p@bundles.example/b` is not a URL such as `https://bundles.example/corp.gpb`",
+        ),
+        (
+            "policy: {bundle: gateway.pem, verify_keys: [nowhere]}",
+            "1:45 `policy.verify_keys[0]` names `DIR/nowhere`, which cannot be used: no such file or directory",
+        ),
+        (
+            "policy: {bundle: gateway.pem, verify_keys: [gateway.pem, gateway.pem], threshold: 1}",
+            "1:58 the same value is given twice",
+        ),
+        ("policy: {bundle: gateway.pem, max_age: 10ms}", "1:40 it is shorter than 1s"),
+        (
+            "policy: {bundle: gateway.pem, when_stale: allow}",
+            "1:43 `allow` is not a value of `policy.when_stale` | write `keep`, `refuse`",
+        ),
+    ]);
+}
+
 #[test]
 fn mistakes_in_policy_dns_and_evidence() {
     check(&[
-        ("policy: {bundle: policy, verify_keys: [a.pub]}", "1:26 `verify_keys` is not supported yet | UNENFORCED"),
-        ("policy: {bundle: policy, max_age: 7d}", "1:26 `max_age` is not supported yet | UNENFORCED"),
-        (
-            "policy: {bundle: \"https://bundles.example/b.tgz\"}",
-            "1:18 `a bundle from a URL` is not supported yet | UNENFORCED",
-        ),
-        (
-            "policy: {bundle: gateway.pem}",
-            "1:18 `policy.bundle` names `DIR/gateway.pem`, which cannot be used: it is a file: archives are not \
-             supported yet, name a directory",
-        ),
         (
             "policy: {bundle: nowhere}",
             "1:18 `policy.bundle` names `DIR/nowhere`, which cannot be used: no such file or directory",

@@ -108,7 +108,17 @@ const POINTER: Shape = Shape::Object(&[
     Field::required("replica", WORD, "what tells it from others of its name"),
     Field::required("bundle", WORD, "the bundle's name"),
     Field::required("digest", WORD, "over the bundle's files"),
+    Field::required("serial", COUNT, "the number of its release, 0 where it has none"),
     Field::required("activated", Shape::Time, "since when it decides there"),
+]);
+
+const CANDIDATE: Shape = Shape::Object(&[
+    Field::optional("bundle", WORD, "the bundle's name"),
+    Field::optional("digest", WORD, "over the bundle's files"),
+    Field::optional("serial", COUNT, "the number of its release, 0 where it has none"),
+    Field::optional("rules", COUNT, "how many rules it has"),
+    Field::optional("activated", Shape::Time, "since when it decides beside the policy"),
+    Field::optional("last_error", SENTENCE, "why what is on disk is not it"),
 ]);
 
 /// `GET /v1/policy`
@@ -124,6 +134,10 @@ pub const POLICY: Operation = get(
             Field::optional("serial", COUNT, "the bundle's number"),
             Field::required("rules", COUNT, "how many rules it has"),
             Field::required("activated", Shape::Time, "since when it decides"),
+            Field::optional("not_after", Shape::Time, "when the release ends"),
+            Field::optional("confirmed", Shape::Time, "when the source of the release was heard of last"),
+            Field::optional("stale", SENTENCE, "why it is too old, if it is"),
+            Field::optional("candidate", CANDIDATE, "the bundle that decides beside it and is only told of"),
             Field::optional("last_error", SENTENCE, "why the last reload was refused"),
             Field::optional(
                 "fleet",

@@ -16,7 +16,7 @@ use gatepass_config::evidence::Stdout;
 use gatepass_config::floor::Loopback;
 use gatepass_config::identity::TokensFile;
 use gatepass_config::listeners::{ClientCertificates, Compat, Listener, Presence, Protocol, Tls};
-use gatepass_config::policy::{Bundle, Policy, Reload};
+use gatepass_config::policy::{Bundle, Policy};
 use gatepass_config::tokens::Token;
 use gatepass_config::{Config, Located, dns};
 use jiff::{SignedDuration, Timestamp};
@@ -274,8 +274,7 @@ fn config(
     config.identity.tokens =
         Some(TokensFile { path: file(&directory.join("tokens.yaml")), tokens: vec![token("ci"), token("reports")] });
     config.floor.loopback = Loopback::Development;
-    config.policy =
-        Policy { bundle: Bundle::Directory(Located::nowhere(directory.join("policy"))), reload: Reload::Signal };
+    config.policy = Policy::of(Bundle::Directory(Located::nowhere(directory.join("policy"))));
     config.dns.servers = vec![dns::Server::Plain(names.address)];
     config.evidence.stdout = Stdout::None;
     config.evidence.spool.directory = file(&directory.join("evidence"));

@@ -47,7 +47,7 @@ pub enum Question {
     },
     /// Rules of a bundle by which nothing was admitted.
     UnusedRules {
-        /// The bundle: a directory of YAML files.
+        /// The bundle: a directory of YAML files, or an archive.
         bundle: PathBuf,
         #[command(flatten)]
         asked: Asked,

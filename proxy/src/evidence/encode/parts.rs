@@ -4,7 +4,9 @@ use gatepass_policy::decision::{FailedClause, Reason, RuleInfo, Shown};
 use gatepass_policy::facts::Protocol;
 
 use crate::evidence::act::{ActRecord, Detail};
-use crate::evidence::parts::{Destination, Dns, Near, PolicyRef, Request, Timings, TlsFacts, UpstreamFacts, Who};
+use crate::evidence::parts::{
+    CandidateVerdict, Destination, Dns, Near, PolicyRef, Request, Timings, TlsFacts, UpstreamFacts, Who,
+};
 use crate::evidence::record::DecisionRecord;
 use crate::evidence::spelling::microseconds;
 use crate::evidence::text::{LIST_MAX, NAME_MAX, Text, clean};
@@ -133,6 +135,9 @@ pub(super) fn circumstances(record: &DecisionRecord, wire: &mut Wire<'_>) {
     }
     if let Some(reference) = &record.policy {
         policy(reference, wire);
+    }
+    if let Some(verdict) = &record.candidate {
+        candidate(verdict, wire);
     }
     timings(&record.timings, wire);
 }
@@ -272,6 +277,18 @@ pub(super) fn policy(policy: &PolicyRef, wire: &mut Wire<'_>) {
     wire.text("security_rule.ruleset.name", policy.bundle.as_str());
     wire.text("security_rule.version", policy.digest.as_str());
     count("gatepass.policy.serial", policy.serial, wire);
+}
+
+fn candidate(verdict: &CandidateVerdict, wire: &mut Wire<'_>) {
+    wire.text("gatepass.candidate.digest", verdict.digest.as_str());
+    count("gatepass.candidate.serial", verdict.serial, wire);
+    wire.text("gatepass.candidate.effect", verdict.effect.as_str());
+    if let Some(reason) = verdict.reason {
+        wire.text("gatepass.candidate.reason", reason);
+    }
+    if let Some(rule) = &verdict.rule {
+        wire.text("gatepass.candidate.rule", rule.as_str());
+    }
 }
 
 fn timings(timings: &Timings, wire: &mut Wire<'_>) {

@@ -16,12 +16,12 @@ use super::*;
 use crate::evidence::act::{By, Detail, Details, Sentence};
 use crate::evidence::otlp::encode::log_record;
 use crate::evidence::parts::{
-    Destination, Dns, Near, PolicyRef, ReasonText, Request, Rule, ShadowRule, Socket, Timings, TlsFacts, Trace,
-    UpstreamFacts, Who,
+    CandidateVerdict, Destination, Dns, Near, PolicyRef, ReasonText, Request, Rule, ShadowRule, Socket, Timings,
+    TlsFacts, Trace, UpstreamFacts, Who,
 };
 use crate::evidence::record::{Carried, Gap, Sequence, Signed};
 use crate::evidence::text::Text;
-use crate::evidence::words::{ClassesFrom, GapCause};
+use crate::evidence::words::{CandidateEffect, ClassesFrom, GapCause};
 
 /// The bytes of an item as the writer puts them together.
 pub(crate) fn bytes_of(item: &mut Item, sequence: u64) -> Vec<u8> {
@@ -122,6 +122,15 @@ fn upstream() -> BoxedStrategy<UpstreamFacts> {
         .boxed()
 }
 
+fn candidate() -> BoxedStrategy<CandidateVerdict> {
+    let effect = prop::sample::select(CandidateEffect::ALL);
+    let reason = option::of(prop::sample::select(Reason::ALL).prop_map(Reason::code));
+    // As in the policy's own number, what is beyond a signed one is no serial.
+    (text(), 0u64..1 << 62, effect, reason, option::of(text()))
+        .prop_map(|(digest, serial, effect, reason, rule)| CandidateVerdict { digest, serial, effect, reason, rule })
+        .boxed()
+}
+
 prop_compose! {
     fn verdict()(
         effect in prop_oneof![Just(Effect::Allow), Just(Effect::Deny)],
@@ -132,6 +141,7 @@ prop_compose! {
         rule in option::of(rule()),
         nearest in prop::collection::vec(near(), 0..3),
         shadow in prop::collection::vec((text(), any::<bool>()), 0..3),
+        candidate in option::of(candidate()),
     ) -> DecisionRecord {
         let shadow = shadow.into_iter().map(|(rule, allow)| {
             ShadowRule { rule, effect: if allow { Effect::Allow } else { Effect::Deny } }
@@ -142,6 +152,7 @@ prop_compose! {
             reason: ReasonText { code, text },
             rule: rule.map(Rule),
             shadow: shadow.collect(),
+            candidate: candidate.map(Box::new),
             ..crate::evidence::tests::denied()
         }
     }

@@ -63,6 +63,7 @@ const TYPES: &[(Type, &[&str])] = &[
             "bytes_received",
             "duration_ms",
             "policy.serial",
+            "candidate.serial",
             "timings.decide_us",
             "timings.dns_us",
             "timings.dial_us",

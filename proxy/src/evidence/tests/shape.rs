@@ -6,9 +6,9 @@ use serde_json::Value;
 use super::*;
 use crate::evidence::act::{ActRecord, By, Details, Sentence};
 use crate::evidence::fields::{FIELDS, Place};
-use crate::evidence::parts::{Timings, Trace};
+use crate::evidence::parts::{CandidateVerdict, Timings, Trace};
 use crate::evidence::record::{CheckpointRecord, GapRecord};
-use crate::evidence::words::Outcome;
+use crate::evidence::words::{CandidateEffect, Outcome};
 
 /// A denial and a close in the exact spelling of the contract.
 const DENIAL: &str = r#"{"schema":1,"kind":"decision","id":"019a8f3e-1d2c-7b4a-9c1e-2f60a1b3c4d5","sequence":41,"time":"2026-11-22T10:00:00.123456Z","gateway":"gw-1","effect":"deny","outcome":"refused","mode":"normal","stage":"request","reason":{"code":"no_rule","text":"no rule lets spiffe://corp.example/ns/payments/sa/checkout reach api.stripe.com:22"},"nearest":[{"rule":"payments/stripe","owner":"alice@example.com","expires":"2027-04-30T00:00:00Z","failed":[{"clause":"destinations.ports","seen":22,"wanted":[443]}]}],"identity":{"id":"spiffe://corp.example/ns/payments/sa/checkout","method":"network","labels":{"app":"checkout","env":"prod","team":"payments"}},"data_classes":["internal","pci"],"data_classes_from":"registered","client":{"address":"10.8.3.4","port":51234},"listener":"mesh","destination":{"host":"api.stripe.com","port":22},"request":{"protocol":"connect"},"policy":{"bundle":"corp","digest":"sha256:00ff","serial":0},"timings":{"decide_us":1}}"#;
@@ -61,8 +61,14 @@ pub(crate) fn full() -> DecisionRecord {
     let nearest = [Nearest { rule: rule(), failed: Vec::new() }];
     DecisionRecord::decided(&all_facts(), &decided, &nearest, policy_ref())
         .with_dialled("203.0.113.7:443".parse().unwrap(), "192.0.2.1:40000".parse().unwrap())
+        .with_candidate(Some(beside("payments/stripe")))
         .with_trace(Some(Trace { id: [0x0a; 16], span: [0xb0; 8] }))
         .with_timings(Timings { decide_us: Some(1), dns_us: Some(2), dial_us: Some(3), probe_us: Some(4) })
+}
+
+fn beside(rule: &str) -> Box<CandidateVerdict> {
+    let (digest, rule) = (Text::name("sha256:00"), Some(Text::name(rule)));
+    Box::new(CandidateVerdict { digest, serial: 7, effect: CandidateEffect::Deny, reason: Some("team_deny"), rule })
 }
 
 fn checkpoint() -> Item {
@@ -193,7 +199,8 @@ fn the_largest_record_that_facts_and_a_bundle_can_make_fits_a_frame() {
         ..all_facts()
     };
     let nearest = [near.clone(), near.clone(), near];
-    let record = DecisionRecord::decided(&facts, &decision(Effect::Deny, Reason::NoRule), &nearest, policy_ref());
+    let record = DecisionRecord::decided(&facts, &decision(Effect::Deny, Reason::NoRule), &nearest, policy_ref())
+        .with_candidate(Some(beside(&long(5000))));
     let bytes = crate::evidence::encode::tests::bytes_of(&mut Item::Decision(Arc::new(record)), u64::MAX >> 1);
     assert!((30_000..spool::segment::RECORD_MAX).contains(&bytes.len()), "{}", bytes.len());
 }

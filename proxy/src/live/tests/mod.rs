@@ -33,7 +33,7 @@ use crate::clock::Clock;
 use crate::evidence::Counters;
 use crate::evidence::words::Ending;
 use crate::identity::{Names, Registry};
-use crate::policy_store::{Over, PolicyStore, Snapshot, Source};
+use crate::policy_store::{Over, PolicyStore, Snapshot};
 use crate::state::store::Local;
 use crate::state::store::local::tests::Scratch;
 
@@ -131,7 +131,7 @@ impl World {
         let disk = Scratch::new();
         let local = Local::open(&disk.path().join("state")).unwrap();
         World {
-            policy: PolicyStore::load(Source::Embedded(files), at(NOW)).unwrap().0,
+            policy: PolicyStore::of(files, at(NOW)),
             floor: ArcSwap::from_pointee(Floor::default()),
             identity: Registry {
                 names: Names { trust_domains: Vec::new(), kinds: vec![NameKind::Spiffe] },
@@ -162,7 +162,7 @@ impl World {
     }
 
     fn swap(&self, files: &[SourceFile]) {
-        self.policy.activate(compiled(files), self.clock.now());
+        self.policy.activate(compiled(files), 0, self.clock.now());
     }
 
     fn lay(&self, mode: &str, overrides: Vec<Override>) -> Arc<Snapshot> {

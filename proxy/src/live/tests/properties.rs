@@ -118,7 +118,7 @@ proptest! {
 
         let under = world.policy.over();
         world.policy.lay(after.1.over());
-        world.policy.activate(compiled(&files), world.clock.now());
+        world.policy.activate(compiled(&files), 0, world.clock.now());
         prop_assert!(under.overrides.len() < 3);
         world.pass();
         let cut: BTreeMap<Uuid, _> = open.iter().filter_map(|(id, listed)| Some((*id, end(listed)?))).collect();
