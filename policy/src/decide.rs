@@ -24,8 +24,11 @@ pub fn stage(facts: &Facts) -> Stage {
     }
 }
 
-/// Whether anything can still become known.
+/// Whether anything can still become known, or would be by a gateway.
 pub(crate) fn knowledge(facts: &Facts) -> Knowledge {
+    if facts.are_partial() {
+        return Knowledge::Partial;
+    }
     match (&facts.resolved, &facts.tls) {
         (Some(_), Some(_)) => Knowledge::Complete,
         (None, _) | (_, None) => Knowledge::Partial,

@@ -132,3 +132,12 @@ pub struct Facts {
     /// Known from the tls stage on; on plain HTTP from the start.
     pub tls: Option<Tls>,
 }
+
+impl Facts {
+    /// Whether something of them is not known that a gateway always knows, as in a question about a record: then what is
+    /// pending at the last stage may be so only because nobody kept it, and is no error.
+    pub(crate) fn are_partial(&self) -> bool {
+        let head = self.protocol == Protocol::Http && self.request.is_none();
+        head || self.source.is_none() || self.listener.is_none() || self.identity.lacks_certificate()
+    }
+}

@@ -57,7 +57,13 @@ pub mod policy_store;
 
 pub mod state;
 
+pub mod recorded;
+
 mod rehearsal;
+
+pub mod replay;
+
+pub mod suggest;
 
 mod exception_request;
 

@@ -12,6 +12,10 @@ mod check;
 
 mod explain;
 
+mod replay;
+
+mod suggest;
+
 mod why;
 
 mod ask;
@@ -67,6 +71,10 @@ enum Command {
     Check(check::Arguments),
     /// Decide offline, and show why.
     Explain(explain::Arguments),
+    /// What a bundle would have decided on recorded traffic: who gains, who loses, what it would cut.
+    Replay(replay::Arguments),
+    /// A fragment that allows what was observed, for review.
+    Suggest(suggest::Arguments),
     /// Ask a running gateway why the caller was denied.
     Why(why::Arguments),
     /// What is open now: see it, see what another bundle would cut, cut it.
@@ -109,6 +117,8 @@ pub fn run() -> ExitCode {
         Some(Command::Demo(arguments)) => demo::run(&arguments),
         Some(Command::Check(arguments)) => check::run(&arguments),
         Some(Command::Explain(arguments)) => explain::run(&arguments),
+        Some(Command::Replay(arguments)) => replay::run(&arguments),
+        Some(Command::Suggest(arguments)) => suggest::run(&arguments),
         Some(Command::Why(arguments)) => why::run(&arguments),
         Some(Command::Tunnels(command)) => tunnels::run(&command),
         Some(Command::Grant(command)) => grant::run(&command),

@@ -47,6 +47,8 @@ mod records;
 
 mod reload;
 
+mod replay;
+
 mod reserved;
 
 mod shipping;
