@@ -67,6 +67,9 @@ impl From<Garbled> for Lack {
     }
 }
 
+/// A host with its tags in the policy's catalogue.
+type Tagged = (Host, Arc<[Box<str>]>);
+
 /// Makes facts for one policy.
 pub struct Maker<'s> {
     set: &'s PolicySet,
@@ -76,7 +79,7 @@ pub struct Maker<'s> {
     development: Arc<Floor>,
     /// Whether a rule looks at what no record keeps of a request.
     asks_head: bool,
-    hosts: HashMap<Box<str>, (Host, Arc<[Box<str>]>), FixedState>,
+    hosts: HashMap<Box<str>, Tagged, FixedState>,
     subjects: HashMap<Box<str>, Subject, FixedState>,
 }
 
@@ -144,7 +147,7 @@ impl<'s> Maker<'s> {
         })
     }
 
-    fn host(&mut self, text: &str) -> Result<(Host, Arc<[Box<str>]>), Lack> {
+    fn host(&mut self, text: &str) -> Result<Tagged, Lack> {
         if let Some(known) = self.hosts.get(text) {
             return Ok(known.clone());
         }

@@ -2,6 +2,8 @@
 //!
 //! What is not suggested is told beside it, with the reason.
 
+mod against;
+
 mod rules;
 
 mod text;
@@ -15,16 +17,16 @@ use std::ops::ControlFlow;
 
 use gatepass_policy::PolicySet;
 use gatepass_policy::address::{Class, Floor, unmap};
-use gatepass_policy::decision::{Decision, Reason, RuleInfo, Verdict};
+use gatepass_policy::decision::Reason;
 use gatepass_policy::host::Host;
-use gatepass_policy::overrides::{Kind as OverrideKind, NORMAL, Override, Overrides, Spec};
 use gatepass_policy::pattern::{HostPattern, IdentityPattern};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::evidence::questions::filter::{Pattern, Span};
 use crate::evidence::questions::row::Kind;
 use crate::recorded::Recorded;
-use crate::recorded::facts::{Ground, Lack, Maker, Workloads, host, is_whole};
+use crate::recorded::facts::{host, is_whole};
+use against::Against;
 
 /// Different things that are observed: who, where to, with what data. More are counted.
 const OBSERVED_MAX: usize = 100_000;
@@ -161,21 +163,10 @@ pub struct Suggest<'s> {
     left_out: BTreeMap<LeftOut, Part>,
 }
 
-/// The bundle that is to take the fragment.
-struct Against<'s> {
-    set: &'s PolicySet,
-    maker: Maker<'s>,
-    laid: Overrides,
-}
-
 impl<'s> Suggest<'s> {
     /// For this bundle, where there is one.
     pub fn new(asked: Asked, set: Option<&'s PolicySet>) -> Suggest<'s> {
-        let bundle = set.map(|set| Against {
-            set,
-            maker: Maker::new(set, Ground::Registries, Workloads::OfPolicy),
-            laid: set.lay(NORMAL, &[]).0,
-        });
+        let bundle = set.map(Against::new);
         Suggest { asked, bundle, seen: BTreeMap::new(), left_out: BTreeMap::new() }
     }
 
@@ -273,7 +264,7 @@ impl<'s> Suggest<'s> {
 
     /// Everything was seen.
     pub fn end(mut self) -> Suggestion {
-        let listed = self.bundle.as_ref().map(|against| against.set.fragments().contains(&&*self.asked.fragment));
+        let listed = self.bundle.as_ref().map(|against| against.lists(&self.asked.fragment));
         let fragment = listed.unwrap_or(false).then(|| self.asked.fragment.clone());
         let mut inside = BTreeMap::new();
         for (seen, times) in std::mem::take(&mut self.seen) {
@@ -294,7 +285,7 @@ impl<'s> Suggest<'s> {
         let (mut kept, now) = (Vec::new(), self.asked.now);
         for mut rule in rules::of(inside, self.asked.wildcards) {
             let classes: Vec<&str> = rule.classes.iter().map(String::as_str).collect();
-            let longest = self.bundle.as_ref().map(|against| against.set.longest_life(&classes, false));
+            let longest = self.bundle.as_ref().map(|against| against.longest_life(&classes));
             let life = longest.map_or(self.asked.life, |longest| longest.min(self.asked.life));
             rule.expires = now.checked_add(life).unwrap_or(Timestamp::MAX);
             // Each name lies inside; a pattern that stands for them may not.
@@ -346,59 +337,6 @@ impl Part {
         }
     }
 }
-
-impl Against<'_> {
-    /// Whether nothing but the lack of a rule stands in the way.
-    fn leaves_open(&mut self, record: &Recorded<'_>, now: Timestamp) -> Result<(), LeftOut> {
-        let facts = match self.maker.facts(record, now, self.laid.mode()) {
-            Ok(facts) => facts,
-            Err(Lack::ClassRefused(_)) => return Err(LeftOut::Denied(Reason::DataClassRefused.code().to_owned())),
-            Err(Lack::Unread | Lack::Cut) => return Err(LeftOut::Unnamed),
-        };
-        match self.set.decide_under(&facts, &self.laid) {
-            // It waits for facts only where an allow is true or may become so.
-            Verdict::Allow(_) | Verdict::Pending(_) => Err(LeftOut::Allowed),
-            Verdict::Deny(Decision { reason: Reason::NoRule | Reason::RuleExpired | Reason::AddressFloor, .. }) => {
-                Ok(())
-            }
-            Verdict::Deny(decision) => {
-                let by = decision.rule.map_or_else(|| decision.reason.code().to_owned(), |rule| rule.path.to_string());
-                Err(LeftOut::Denied(by))
-            }
-        }
-    }
-
-    /// What of these lies outside of the bundle's data classes, and of the fragment's scope where it has one. `place` is a
-    /// host, a pattern, or a network.
-    fn outside(&self, identity: &str, place: &str, classes: &[String], fragment: Option<&str>) -> Option<String> {
-        if let Err(class) = self.set.classes(classes) {
-            return Some(format!("`{class}` is not a data class of the bundle"));
-        }
-        let (hosts, cidrs) = match place.contains('/') {
-            true => (Vec::new(), vec![place.to_owned()]),
-            false => (vec![place.to_owned()], Vec::new()),
-        };
-        let (identities, data_classes) = (vec![identity.to_owned()], classes.to_vec());
-        let spec = Spec { identities, hosts, cidrs, ports: vec![443], data_classes };
-        let info = RuleInfo {
-            path: ASKING.into(),
-            owner: ASKING.into(),
-            purpose: ASKING.into(),
-            ticket: None,
-            expires: Some(Timestamp::MAX),
-        };
-        // An exception is asked about, since the policy tells of one whether its scope takes it.
-        let one = match Override::new(OverrideKind::Permits(fragment?.into()), info, &spec) {
-            Ok(one) => one,
-            Err(faults) => return faults.into_iter().next().map(|fault| fault.detail),
-        };
-        let (_, dormant) = self.set.lay(NORMAL, &[one]);
-        dormant.into_iter().find(|dormant| &*dormant.path == ASKING).map(|dormant| dormant.why)
-    }
-}
-
-/// No path of an exception: those have a slash.
-const ASKING: &str = "suggested";
 
 /// Who, where to and with what data, where all of it can stand in a rule.
 fn seen(record: &Recorded<'_>) -> Result<Seen, LeftOut> {

@@ -57,6 +57,9 @@ struct Common {
     networks: Vec<IpAddr>,
 }
 
+/// What identities must have in common to share a rule: the places and the ports, beside the rest.
+type Needs = (Common, BTreeSet<Place>, Vec<u16>);
+
 /// Names with how often they were seen.
 type Places = BTreeMap<Place, Times>;
 
@@ -69,7 +72,7 @@ pub(super) fn of(seen: BTreeMap<Seen, Times>, wildcards: Wildcards) -> Vec<Rule>
         let common = Common { domain: domain(&place), classes, declared, networks };
         by_port.entry((common, identity)).or_default().entry(port).or_default().insert(place, times);
     }
-    let mut by_identity: BTreeMap<(Common, BTreeSet<Place>, Vec<u16>), (Vec<String>, Times)> = BTreeMap::new();
+    let mut by_identity: BTreeMap<Needs, (Vec<String>, Times)> = BTreeMap::new();
     for ((common, identity), ports) in by_port {
         let mut by_hosts: BTreeMap<BTreeSet<Place>, (Vec<u16>, Times)> = BTreeMap::new();
         for (port, places) in ports {

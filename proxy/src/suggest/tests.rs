@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use gatepass_policy::compile;
+use gatepass_policy::decision::Verdict;
 use gatepass_policy::facts::{Facts, Protocol, Resolved, Subject, Tls};
 use gatepass_policy::host::Authority;
 use gatepass_policy::identity::Identity;

@@ -56,7 +56,7 @@ fn real_denials_become_rules_that_check_takes_once_they_have_an_owner() {
     let refused = ask(&gateway, &["check", "next"]);
     assert_eq!(refused.code, 1, "{}", refused.err);
     assert!(
-        refused.err.contains("nobody answers for this yet") && refused.err.contains("suggested.yaml:4:"),
+        refused.err.contains("nobody answers for this yet") && refused.err.contains("suggested.yaml:6:"),
         "{}",
         refused.err
     );
