@@ -7,6 +7,7 @@ mod decisions;
 mod explanations;
 mod overridden;
 mod overrides;
+mod partial;
 mod properties;
 mod subjects;
 mod world;
