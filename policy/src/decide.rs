@@ -28,8 +28,11 @@ pub fn stage(facts: &Facts) -> Stage {
     }
 }
 
-/// Whether anything can still become known.
+/// Whether anything can still become known, or would be by a gateway.
 pub(crate) fn knowledge(facts: &Facts) -> Knowledge {
+    if facts.are_partial() {
+        return Knowledge::Partial;
+    }
     match (&facts.resolved, &facts.tls) {
         (Some(_), Some(Tls::Absent)) => Knowledge::Complete,
         // A hello may be followed by what the server proves, and both have parts that are known only where a rule asks.

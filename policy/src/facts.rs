@@ -173,3 +173,12 @@ pub struct Facts {
     /// see that from `tls`.
     pub upstream: Option<Arc<Upstream>>,
 }
+
+impl Facts {
+    /// Whether something of them is not known that a gateway always knows, as in a question about a record: then what is
+    /// pending at the last stage may be so only because nobody kept it, and is no error.
+    pub(crate) fn are_partial(&self) -> bool {
+        let head = self.protocol == Protocol::Http && self.request.is_none();
+        head || self.source.is_none() || self.listener.is_none() || self.identity.lacks_certificate()
+    }
+}

@@ -121,6 +121,12 @@ pub fn registered_domain(name: &str) -> Option<&str> {
     psl::domain_str(name)
 }
 
+/// Whether the public suffix list has the suffix of this name, so that its registered domain is really one that somebody
+/// registered: the list takes the last label of any other name for a suffix.
+pub fn suffix_is_listed(name: &str) -> bool {
+    psl::suffix(name.as_bytes()).is_some_and(|suffix| suffix.is_known())
+}
+
 /// Whether `name` is `apex` or below it, on a label boundary. Both are canonical.
 pub fn name_within(name: &str, apex: &str) -> bool {
     match name.strip_suffix(apex) {

@@ -30,6 +30,12 @@ impl Method {
             Method::None => "none",
         }
     }
+
+    /// The method of this spelling.
+    pub fn named(text: &str) -> Option<Method> {
+        let all = [Method::Mtls, Method::Jwt, Method::Token, Method::Network, Method::None];
+        all.into_iter().find(|method| method.as_str() == text)
+    }
 }
 
 /// The id of a client that showed nothing.
@@ -41,6 +47,8 @@ pub struct Identity {
     id: Arc<str>,
     method: Method,
     certificate: Option<Certificate>,
+    /// The digest of a certificate of which nothing else is known: a record keeps no more.
+    digest: Option<Arc<str>>,
 }
 
 /// What rules may ask of the client certificate.
@@ -55,22 +63,22 @@ pub struct Certificate {
 impl Identity {
     /// Nobody: no credential was shown and no network is named.
     pub fn anonymous() -> Identity {
-        Identity { id: ANONYMOUS.into(), method: Method::None, certificate: None }
+        Identity { id: ANONYMOUS.into(), method: Method::None, certificate: None, digest: None }
     }
 
     /// From a verified client certificate; `id` is its SPIFFE URI, or `dns:NAME`.
     pub fn mtls(id: impl Into<Arc<str>>, certificate: Certificate) -> Identity {
-        Identity { id: id.into(), method: Method::Mtls, certificate: Some(certificate) }
+        Identity { id: id.into(), method: Method::Mtls, certificate: Some(certificate), digest: None }
     }
 
     /// From a static token called `name`: the id is `token:NAME`, so that no name can forge another kind.
     pub fn token(name: &str) -> Identity {
-        Identity { id: format!("token:{name}").into(), method: Method::Token, certificate: None }
+        Identity { id: format!("token:{name}").into(), method: Method::Token, certificate: None, digest: None }
     }
 
     /// From the source network called `name`: the id is `network:NAME`.
     pub fn network(name: &str) -> Identity {
-        Identity { id: format!("network:{name}").into(), method: Method::Network, certificate: None }
+        Identity { id: format!("network:{name}").into(), method: Method::Network, certificate: None, digest: None }
     }
 
     /// For an offline question: whoever bears this id. The method follows from its prefix.
@@ -81,12 +89,17 @@ impl Identity {
             _ if id.starts_with("network:") => Method::Network,
             _ => Method::Mtls,
         };
-        Identity { id: id.into(), method, certificate: None }
+        Identity { id: id.into(), method, certificate: None, digest: None }
+    }
+
+    /// As a record keeps it: of a client certificate its digest alone, and not its end.
+    pub fn recorded(id: &str, method: Method, digest: Option<&str>) -> Identity {
+        Identity { id: id.into(), method, certificate: None, digest: digest.map(Arc::from) }
     }
 
     /// For a test of policy: whoever bears this id, established like this.
     pub(crate) fn told(id: &str, method: Method, certificate: Option<Certificate>) -> Identity {
-        Identity { id: id.into(), method, certificate }
+        Identity { id: id.into(), method, certificate, digest: None }
     }
 
     /// The id.
@@ -109,7 +122,17 @@ impl Identity {
         self.id.strip_prefix("spiffe://").and_then(|rest| rest.split('/').next())
     }
 
-    /// What rules may ask of the client certificate, if one was shown.
+    /// SHA-256 of the client certificate in lower-case hexadecimal, if one was shown.
+    pub fn cert_sha256(&self) -> Option<&str> {
+        self.certificate.as_ref().map(|certificate| &*certificate.sha256).or(self.digest.as_deref())
+    }
+
+    /// Whether a certificate was shown of which the end is not known.
+    pub fn lacks_certificate(&self) -> bool {
+        self.certificate.is_none() && self.digest.is_some()
+    }
+
+    /// What rules may ask of the client certificate, if one was shown and is known whole.
     pub fn certificate(&self) -> Option<&Certificate> {
         self.certificate.as_ref()
     }

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, LazyLock};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::catalogue::Catalogue;
 use crate::decision::{Breadth, Factors, Nearest, RuleInfo, Verdict};
@@ -161,6 +161,19 @@ impl PolicySet {
             Some(unknown) => Err(unknown),
             None => Ok(crate::registry::sorted(names.iter().map(|name| name.as_str().into()).collect())),
         }
+    }
+
+    /// Whether a condition looks at this attribute: a `when`, or what a mode allows. Unlike [`PolicySet::uses`] it leaves
+    /// out what the other fields of a rule look at, `expires` above all. Goes through all rules.
+    pub fn conditions_use(&self, attribute: Attribute) -> bool {
+        let of_rules = self.rules.iter().filter_map(|rule| rule.when.as_ref()).map(crate::expr::Expr::uses);
+        let of_modes = self.terms.modes.values().map(|mode| mode.uses());
+        of_rules.chain(of_modes).any(|used| used.contains(attribute))
+    }
+
+    /// How long an allow for data of these classes may live; `deep` where it names a host pattern with `**.`.
+    pub fn longest_life(&self, data_classes: &[&str], deep: bool) -> SignedDuration {
+        self.terms.lives.longest(data_classes.iter().copied(), deep)
     }
 
     /// Whether an enforced allow looks at this attribute.

@@ -1,5 +1,6 @@
 //! On which terms operators may lay overrides over a policy: modes, scopes, ceilings, second factors, approvers.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::SignedDuration;
@@ -18,12 +19,28 @@ pub struct Ceilings {
     pub exception: SignedDuration,
 }
 
+/// The longest lives of allows.
+#[derive(Debug)]
+pub(crate) struct Lives {
+    default: SignedDuration,
+    wildcard: Option<SignedDuration>,
+    by_class: BTreeMap<String, SignedDuration>,
+}
+
+impl Lives {
+    pub(crate) fn longest<'n>(&self, classes: impl Iterator<Item = &'n str>, deep: bool) -> SignedDuration {
+        let named = classes.filter_map(|class| self.by_class.get(class).copied());
+        named.chain(self.wildcard.filter(|_| deep)).fold(self.default, std::cmp::min)
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct Terms {
     pub(crate) owner: Box<str>,
     pub(crate) modes: Map<Box<str>, Arc<ModeRule>>,
     pub(crate) scopes: Map<Box<str>, Scope>,
     pub(crate) ceilings: Ceilings,
+    pub(crate) lives: Lives,
     pub(crate) second_factor: Factors,
     pub(crate) by_class: Map<Box<str>, Factors>,
     pub(crate) grant_approvers: Option<Vec<Box<str>>>,
@@ -53,6 +70,7 @@ impl Terms {
             owner: owner.into(),
             modes: modes.collect(),
             scopes,
+            lives: Lives { default: lifetimes.default, wildcard: lifetimes.wildcard, by_class: lifetimes.data_classes },
             ceilings: Ceilings { grant: lifetimes.grant, exception: lifetimes.exception.unwrap_or(lifetimes.default) },
             second_factor: terms.second_factor,
             by_class: terms.by_class.into_iter().map(|(class, factors)| (class.into(), factors)).collect(),

@@ -69,7 +69,13 @@ pub mod bundle;
 
 pub mod state;
 
+pub mod recorded;
+
 mod rehearsal;
+
+pub mod replay;
+
+pub mod suggest;
 
 mod exception_request;
 

@@ -104,7 +104,7 @@ fn lifetimes(node: &Node<'_>, report: &mut Report<'_>) -> Option<Lifetimes> {
 fn grant(node: &Node<'_>, report: &mut Report<'_>) -> Option<Grant> {
     let mut fields = Fields::of(node, "a fragment", report)?;
     let id = fields.required("id", "the fragment's `metadata.id`", report).and_then(|node| read::id(node, report));
-    let owner = fields.optional("owner").and_then(|node| read::text(node, report)).map(|at| at.value);
+    let owner = super::owner(&mut fields, report);
     let scope = fields.required("scope", "say what the fragment may speak about", report);
     let scope = scope.and_then(|node| self::scope(node, report));
     let approvers = fields.optional("approvers").map(|node| overrides::approvers(node, report));

@@ -102,9 +102,20 @@ fn metadata(node: &Node<'_>, report: &mut Report<'_>) -> (Option<At<String>>, Op
     let Some(mut fields) = Fields::of(node, "`metadata`", report) else { return (None, None) };
     let id = fields.required("id", "it is the first part of every rule's path", report);
     let id = id.and_then(|node| read::id(node, report));
-    let owner = fields.optional("owner").and_then(|node| read::text(node, report)).map(|at| at.value);
+    let owner = owner(&mut fields, report);
     fields.finish(report);
     (id, owner)
+}
+
+/// Who answers for something. A placeholder, as `gatepass suggest` leaves one, is nobody.
+pub(crate) fn owner(fields: &mut Fields<'_, '_>, report: &mut Report<'_>) -> Option<String> {
+    let owner = fields.optional("owner").and_then(|node| read::text(node, report))?;
+    let rest = owner.value.strip_prefix("TODO");
+    if rest.is_some_and(|rest| rest.is_empty() || rest.starts_with([':', ' '])) {
+        let message = format!("`{}` stands where the owner belongs: nobody answers for this yet", owner.value);
+        report.error_help(owner.place, message, "write who does, such as `owner: team-payments@example.com`");
+    }
+    Some(owner.value)
 }
 
 /// A host pattern where it was written.

@@ -118,7 +118,7 @@ fn rule(node: &Node<'_>, book: Book, report: &mut Report<'_>) -> Option<RawRule>
     let action = action.and_then(|node| choice(node, ["allow", "deny"], [Action::Allow, Action::Deny], report));
     let purpose = fields.required("purpose", "say why the rule exists", report);
     let purpose = purpose.and_then(|node| read::text(node, report));
-    let owner = optional_text(&mut fields, "owner", report);
+    let owner = super::owner(&mut fields, report);
     let ticket = optional_text(&mut fields, "ticket", report);
     let anyone = fields.optional("anyone").and_then(|node| match read::boolean(node, report)? {
         true => Some(node.place),

@@ -215,7 +215,7 @@ impl<'a> Scope<'a> {
             A::IdentitySpiffeId => nullable(identity.spiffe_id()),
             A::IdentityTrustDomain => nullable(identity.trust_domain()),
             A::IdentityLabels => Value::Map(TextMap::Labels(&facts.subject.labels)),
-            A::IdentityCertSha256 => nullable(identity.certificate().map(|certificate| &*certificate.sha256)),
+            A::IdentityCertSha256 => nullable(identity.cert_sha256()),
             A::IdentityCertExpires => Value::Time(self.certificate_end()?),
             A::DestinationHost => Value::Text(self.host()),
             A::DestinationPort => Value::Int(facts.destination.port.into()),
@@ -275,8 +275,15 @@ impl<'a> Scope<'a> {
     }
 
     fn certificate_end(&self) -> Known<Timestamp> {
-        let certificate = self.facts.identity.certificate();
-        certificate.map(|certificate| certificate.expires).ok_or(Missing::Error("no client certificate was shown"))
+        let identity = &self.facts.identity;
+        match identity.certificate() {
+            Some(certificate) => Ok(certificate.expires),
+            // Only of a record: it was shown, and its end was not kept.
+            None if identity.lacks_certificate() => {
+                Err(Missing::Pending(AttributeSet::one(Attribute::IdentityCertExpires)))
+            }
+            None => Err(Missing::Error("no client certificate was shown")),
+        }
     }
 
     fn classes(&self) -> (&'a [Box<str>], &'static str) {

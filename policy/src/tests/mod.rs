@@ -15,6 +15,7 @@ mod keys;
 mod limits;
 mod overridden;
 mod overrides;
+mod partial;
 mod properties;
 mod sample;
 mod subjects;

@@ -107,7 +107,11 @@ fn rehearsed(operator: &Operator, answer: &Value) {
     let mut refused = Table::new(&["would be refused", "where", "by", "times"]);
     refused.rows = rows("/would_refuse/refused", ["identity", "destination", "by", "times"]);
     out(format_args!("\n{}", refused.text(look())));
-    let decisions = answer.pointer("/would_refuse/decisions").and_then(Value::as_u64).unwrap_or(0);
+    let count = |pointer| answer.pointer(pointer).and_then(Value::as_u64).unwrap_or(0);
+    let (decisions, unknown) = (count("/would_refuse/decisions"), count("/would_refuse/unknown"));
+    if unknown > 0 {
+        out(format_args!("\n{unknown} more hang on what was not recorded of them\n"));
+    }
     out(format_args!(
         "\nof {decisions} admitted connections since {}; nothing was changed\n",
         moment(answer, "/would_refuse/since")

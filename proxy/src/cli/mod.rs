@@ -30,6 +30,10 @@ mod diff;
 
 mod review;
 
+mod replay;
+
+mod suggest;
+
 mod why;
 
 mod ask;
@@ -100,6 +104,10 @@ enum Command {
     Review(review::Arguments),
     /// Another proxy's access list as a bundle, with word of every line that could not be carried over.
     Import(import::Arguments),
+    /// What a bundle would have decided on recorded traffic: who gains, who loses, what it would cut.
+    Replay(replay::Arguments),
+    /// A fragment that allows what was observed, for review.
+    Suggest(suggest::Arguments),
     /// Ask a running gateway why the caller was denied.
     Why(why::Arguments),
     /// What is open now: see it, see what another bundle would cut, cut it.
@@ -148,6 +156,8 @@ pub fn run() -> ExitCode {
         Some(Command::Diff(arguments)) => diff::run(&arguments),
         Some(Command::Review(arguments)) => review::run(&arguments),
         Some(Command::Import(arguments)) => import::run(&arguments),
+        Some(Command::Replay(arguments)) => replay::run(&arguments),
+        Some(Command::Suggest(arguments)) => suggest::run(&arguments),
         Some(Command::Why(arguments)) => why::run(&arguments),
         Some(Command::Tunnels(command)) => tunnels::run(&command),
         Some(Command::Grant(command)) => grant::run(&command),

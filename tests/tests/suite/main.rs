@@ -63,6 +63,8 @@ mod records;
 
 mod reload;
 
+mod replay;
+
 mod reserved;
 
 mod reviews;

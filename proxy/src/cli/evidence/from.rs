@@ -1,5 +1,6 @@
 //! What every command about evidence is told: where the records are, and which of them are meant.
 
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -9,6 +10,7 @@ use super::say::{Progress, failed};
 use crate::cli::Exit;
 use crate::evidence::questions::filter::{Filter, Pattern, Span};
 use crate::evidence::questions::source::{Gaps, Sources, Take};
+use crate::recorded::Recorded;
 
 /// Where a gateway keeps records that was not told otherwise.
 pub const DIRECTORY: &str = "./gatepass-data/evidence";
@@ -70,18 +72,31 @@ impl From {
         let mut progress = Progress::new(sources.bytes);
         let gaps = sources.each(&mut |read| progress.at(read), take);
         progress.end();
-        let gaps = gaps.map_err(|error| failed(&format!("the records cannot be read: {error}")))?;
-        for told in &gaps.told {
-            eprintln!("warning: {told}");
-        }
-        if gaps.more > 0 {
-            eprintln!("warning: and {} more of these", gaps.more);
-        }
-        if gaps.erased > 0 {
-            eprintln!("note: {} records were erased and are not part of the answer", gaps.erased);
-        }
-        Ok(gaps)
+        told(gaps)
     }
+}
+
+/// Read everything in these places with the facts that records keep; what cannot be read is told, as by [`From::each`].
+pub fn each_recorded(paths: &[PathBuf], take: &mut dyn FnMut(&Recorded<'_>) -> ControlFlow<()>) -> Result<Gaps, Exit> {
+    let sources = Sources::find(paths).map_err(|problem| failed(&problem))?;
+    let mut progress = Progress::new(sources.bytes);
+    let gaps = sources.each_recorded(&mut |read| progress.at(read), take);
+    progress.end();
+    told(gaps)
+}
+
+fn told(gaps: std::io::Result<Gaps>) -> Result<Gaps, Exit> {
+    let gaps = gaps.map_err(|error| failed(&format!("the records cannot be read: {error}")))?;
+    for told in &gaps.told {
+        eprintln!("warning: {told}");
+    }
+    if gaps.more > 0 {
+        eprintln!("warning: and {} more of these", gaps.more);
+    }
+    if gaps.erased > 0 {
+        eprintln!("note: {} records were erased and are not part of the answer", gaps.erased);
+    }
+    Ok(gaps)
 }
 
 impl During {

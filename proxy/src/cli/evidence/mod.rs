@@ -1,8 +1,8 @@
 //! `gatepass evidence`: follow the records, ask them, take them along, and let go of what must not be kept.
 
-mod from;
+pub(super) mod from;
 
-mod say;
+pub(super) mod say;
 
 mod tail;
 

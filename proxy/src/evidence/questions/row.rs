@@ -32,7 +32,8 @@ pub enum Kind {
 }
 
 impl Kind {
-    fn of(word: &str) -> Kind {
+    /// The kind of this spelling.
+    pub fn of(word: &str) -> Kind {
         match word {
             "decision" => Kind::Decision,
             "close" => Kind::Close,

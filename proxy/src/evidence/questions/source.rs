@@ -15,6 +15,7 @@ use crate::evidence::otlp::message::Garbled;
 use crate::evidence::spool::directory;
 use crate::evidence::spool::follow::{Fault, Follower};
 use crate::evidence::spool::segment::{self, Frame, Header, Reader};
+use crate::recorded::{self, Recorded};
 
 /// Bytes of one line of an export: several times the largest record.
 const LINE_MAX: u64 = 1 << 20;
@@ -65,6 +66,9 @@ enum Source {
     Segment(PathBuf),
     /// JSON, a record a line.
     Lines(PathBuf),
+    /// The same, from standard input.
+    Input,
+    Parquet(PathBuf),
 }
 
 /// Everything that a question is asked of, in the order in which it was named.
@@ -102,7 +106,8 @@ impl Gaps {
 pub type Take<'t> = dyn FnMut(&Record<'_>, &Row<'_>) -> ControlFlow<()> + 't;
 
 impl Sources {
-    /// Look at what there is. Files called `.seg` are segments, other files are exports.
+    /// Look at what there is. Files called `.seg` are segments, other files are exports: Parquet where they begin as such
+    /// files do, JSON lines otherwise. `-` is standard input, JSON lines.
     ///
     /// # Errors
     ///
@@ -110,6 +115,10 @@ impl Sources {
     pub fn find(paths: &[PathBuf]) -> Result<Sources, String> {
         let mut found = Sources { sources: Vec::new(), bytes: 0 };
         for path in paths {
+            if path.as_os_str() == "-" {
+                found.sources.push(Source::Input);
+                continue;
+            }
             let said = |error: io::Error| format!("`{}` cannot be read: {error}", path.display());
             let metadata = path.metadata().map_err(said)?;
             if metadata.is_dir() {
@@ -119,32 +128,65 @@ impl Sources {
                 continue;
             }
             found.bytes += metadata.len();
-            let is_segment = path.to_string_lossy().ends_with(segment::SUFFIX);
-            found.sources.push(if is_segment { Source::Segment(path.clone()) } else { Source::Lines(path.clone()) });
+            found.sources.push(match path.to_string_lossy().ends_with(segment::SUFFIX) {
+                true => Source::Segment(path.clone()),
+                false if recorded::parquet::begins_as_one(path).map_err(said)? => Source::Parquet(path.clone()),
+                false => Source::Lines(path.clone()),
+            });
         }
         Ok(found)
     }
 
-    /// Hand every record to `take`, and the bytes read so far to `progress`.
+    /// Hand every record to `take`, and the bytes read so far to `progress`. Parquet files are told as gaps: what they
+    /// hold is asked with SQL.
     ///
     /// # Errors
     ///
     /// Where a file cannot be read at all. What is damaged or gone is told in the [`Gaps`].
     pub fn each(&self, progress: &mut dyn FnMut(u64), take: &mut Take<'_>) -> io::Result<Gaps> {
-        let mut reading = Reading { gaps: Gaps::default(), seen: HashMap::new(), read: 0, progress, take };
-        for source in &self.sources {
-            let flow = match source {
-                Source::Directory(path) => reading.directory(path)?,
-                Source::Segment(path) => reading.segment(path)?,
-                Source::Lines(path) => reading.lines(path)?,
-            };
-            if flow.is_break() {
-                break;
+        let mut gaps = Gaps::default();
+        let asked = self.sources.iter().filter(|source| match source {
+            Source::Parquet(path) => {
+                gaps.add(format!("`{}` is a Parquet file: ask it with SQL, or name the spool", path.display()));
+                false
             }
-        }
-        Ok(reading.gaps)
+            Source::Directory(_) | Source::Segment(_) | Source::Lines(_) | Source::Input => true,
+        });
+        let asked: Vec<&Source> = asked.collect();
+        let mut see = |found: Found<'_>| match found {
+            Found::Record(record) => Ok(take(&record, &record.row()?)),
+            Found::Line(_) => Ok(ControlFlow::Continue(())),
+        };
+        Reading::of(gaps, progress, &mut see).all(&asked)
+    }
+
+    /// Hand every record to `take` with the facts that it keeps, and the bytes read so far to `progress`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Sources::each`].
+    pub fn each_recorded(
+        &self,
+        progress: &mut dyn FnMut(u64),
+        take: &mut dyn FnMut(&Recorded<'_>) -> ControlFlow<()>,
+    ) -> io::Result<Gaps> {
+        let mut see = |found: Found<'_>| match found {
+            Found::Record(Record::Bytes(bytes, _)) => Ok(take(&Recorded::of_bytes(bytes)?)),
+            Found::Record(Record::Json(json)) => Ok(take(&Recorded::of_json(json)?)),
+            Found::Line(line) => Ok(take(line)),
+        };
+        Reading::of(Gaps::default(), progress, &mut see).all(&self.sources.iter().collect::<Vec<_>>())
     }
 }
+
+/// A record, before anything is known of it.
+enum Found<'a> {
+    Record(Record<'a>),
+    /// From a Parquet file.
+    Line(&'a Recorded<'a>),
+}
+
+type See<'t> = dyn FnMut(Found<'_>) -> Result<ControlFlow<()>, Garbled> + 't;
 
 struct Reading<'t, 'f> {
     gaps: Gaps,
@@ -152,10 +194,30 @@ struct Reading<'t, 'f> {
     seen: HashMap<String, Vec<(u64, u64)>>,
     read: u64,
     progress: &'t mut dyn FnMut(u64),
-    take: &'t mut Take<'f>,
+    see: &'t mut See<'f>,
 }
 
-impl Reading<'_, '_> {
+impl<'t, 'f> Reading<'t, 'f> {
+    fn of(gaps: Gaps, progress: &'t mut dyn FnMut(u64), see: &'t mut See<'f>) -> Reading<'t, 'f> {
+        Reading { gaps, seen: HashMap::new(), read: 0, progress, see }
+    }
+
+    fn all(mut self, sources: &[&Source]) -> io::Result<Gaps> {
+        for source in sources {
+            let flow = match source {
+                Source::Directory(path) => self.directory(path)?,
+                Source::Segment(path) => self.segment(path)?,
+                Source::Lines(path) => self.lines(File::open(path)?, &format!("`{}`", path.display()))?,
+                Source::Input => self.lines(io::stdin().lock(), "standard input")?,
+                Source::Parquet(path) => self.parquet(path),
+            };
+            if flow.is_break() {
+                break;
+            }
+        }
+        Ok(self.gaps)
+    }
+
     fn directory(&mut self, path: &Path) -> io::Result<ControlFlow<()>> {
         let mut follower = Follower::open(path, 0);
         loop {
@@ -215,7 +277,7 @@ impl Reading<'_, '_> {
             match frame {
                 Frame::Erased(_) => self.gaps.erased += 1,
                 Frame::Record(bytes) => {
-                    self.record(&Record::Bytes(bytes, header), &|| format!("record {sequence}"))?;
+                    self.record(Record::Bytes(bytes, header), &|| format!("record {sequence}"))?;
                 }
             }
         }
@@ -231,19 +293,20 @@ impl Reading<'_, '_> {
         }
     }
 
-    fn lines(&mut self, path: &Path) -> io::Result<ControlFlow<()>> {
-        let mut from = BufReader::with_capacity(256 << 10, File::open(path)?);
-        let (mut line, mut number) = (String::new(), 0_u64);
+    fn lines(&mut self, from: impl io::Read, name: &str) -> io::Result<ControlFlow<()>> {
+        let mut from = BufReader::with_capacity(256 << 10, from);
+        let (mut line, mut number) = (Vec::new(), 0_u64);
         loop {
             line.clear();
-            if from.by_ref().take(LINE_MAX).read_line(&mut line)? == 0 {
+            if from.by_ref().take(LINE_MAX).read_until(b'\n', &mut line)? == 0 {
+                (self.progress)(self.read);
                 return Ok(ControlFlow::Continue(()));
             }
             number += 1;
             self.read += line.len() as u64;
-            let place = || format!("line {number} of `{}`", path.display());
-            match serde_json::from_str(&line) {
-                Ok(json) if self.record(&Record::Json(&json), &place).is_break() => return Ok(ControlFlow::Break(())),
+            let place = || format!("line {number} of {name}");
+            match serde_json::from_slice(&line) {
+                Ok(json) if self.record(Record::Json(&json), &place).is_break() => return Ok(ControlFlow::Break(())),
                 Ok(_) => {}
                 Err(error) => self.gaps.add(format!("{}: {error}", place())),
             }
@@ -253,13 +316,26 @@ impl Reading<'_, '_> {
         }
     }
 
-    fn record(&mut self, record: &Record<'_>, place: &dyn Fn() -> String) -> ControlFlow<()> {
-        match record.row() {
-            Ok(row) => (self.take)(record, &row),
-            Err(Garbled) => {
-                self.gaps.add(format!("{} is no record of this version", place()));
+    fn parquet(&mut self, path: &Path) -> ControlFlow<()> {
+        let before = self.read;
+        let mut take = |line: &Recorded<'_>| (self.see)(Found::Line(line)).unwrap_or(ControlFlow::Continue(()));
+        let mut progress = |read| {
+            self.read = before + read;
+            (self.progress)(self.read);
+        };
+        match recorded::parquet::each(path, &mut progress, &mut take) {
+            Ok(flow) => flow,
+            Err(fault) => {
+                self.gaps.add(format!("`{}`: {fault}", path.display()));
                 ControlFlow::Continue(())
             }
         }
+    }
+
+    fn record(&mut self, record: Record<'_>, place: &dyn Fn() -> String) -> ControlFlow<()> {
+        (self.see)(Found::Record(record)).unwrap_or_else(|Garbled| {
+            self.gaps.add(format!("{} is no record of this version", place()));
+            ControlFlow::Continue(())
+        })
     }
 }
