@@ -7,7 +7,9 @@
 pub mod chain;
 pub mod client;
 pub mod mint;
+mod name;
 pub mod pem;
+pub mod probe;
 pub mod problem;
 pub mod rotate;
 pub mod server;

@@ -17,7 +17,11 @@ pub mod floor;
 
 pub mod policy;
 
+mod observe;
+
 pub mod dns;
+
+pub mod probe;
 
 pub mod evidence;
 

@@ -174,6 +174,18 @@ limits! {
     dial_attempt_delay: Time = ms(250), ms(10) => s(2),
         "from one connection attempt to the next address",
         "RFC 8305 section 8: 250 ms recommended, 10 ms to 2 s allowed";
+    probe_timeout: Time = s(3), ms(100) => s(30),
+        "a probe of a server's certificate: until there is room for it, the connection and the handshake",
+        "one SYN retransmission and three round trips over the worst link in use; the client waits all the while";
+    probes_max: Count = 256, 1 => 65_536,
+        "probes of servers' certificates at once",
+        "each holds a socket; at 3 s for a server that hangs, some 80 such connections a second before others wait";
+    probe_cache_entries: Count = 4_096, 0 => 1_000_000,
+        "servers whose proof is remembered, and probes that several connections share",
+        "at about 1 KiB each, 4 MB; more servers than most gateways reach in five minutes";
+    probe_cache_age: Time = m(5), s(0) => h(24),
+        "how long a server's proof is remembered, at most until its certificate ends; 0s probes for every connection",
+        "spares servers a handshake for each connection; DNS answers, which change sooner, make it another server";
     tunnel_idle_timeout: Time = h(1), s(1) => h(24 * 7),
         "a tunnel without a byte in either direction",
         "below the 2 h after which NATs may forget a connection (RFC 5382 section 5), above the pauses of real clients";
@@ -318,6 +330,12 @@ limits! {
     cut_linger: Time = ms(0), ms(0) => h(24),
         "how long a tunnel goes on that a change of policy or the end of a rule no longer allows",
         "at once: what is not allowed is not carried";
+    limit_accounts: Count = 65_536, 1 => 10_000_000,
+        "pairs of a rule with `limits` and an identity that are counted at once; with one more a new pair is refused",
+        "a hundred such rules with 600 identities each; at about 400 bytes a pair, 26 MB";
+    observe_longest: Time = h(24 * 90), m(1) => h(24 * 365),
+        "how far away the end of `observe` may lie when the configuration is read",
+        "a roll-out takes weeks; a gateway that only observes protects nobody";
     drain_timeout: Time = s(10), ms(0) => h(24),
         "from SIGTERM until live tunnels are cut",
         "leaves two thirds of the 30 s that Kubernetes gives for closing records to be delivered";

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use crate::node::{Entry, Node};
 use crate::problem::Located;
-use crate::reading::Reading;
+use crate::reading::{Reading, optional};
 
 /// One listener.
 #[derive(Clone, Debug)]
@@ -16,6 +16,17 @@ pub struct Listener {
     pub bind: Located<SocketAddr>,
     /// What clients speak.
     pub protocol: Protocol,
+    /// How refusals are worded.
+    pub compat: Compat,
+}
+
+/// How refusals are worded: statuses, phrases and fields. What is decided and recorded is the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compat {
+    /// In this gateway's own way.
+    None,
+    /// As Smokescreen does, for clients that were made for it.
+    Smokescreen,
 }
 
 /// What clients speak on a listener.
@@ -83,11 +94,13 @@ fn listener(node: &Node, reading: &mut Reading<'_>) -> Option<Listener> {
     let [name, bind, protocol, tls, proxy_protocol, compat] =
         reading.fields(node, ["name", "bind", "protocol", "tls", "proxy_protocol", "compat"])?;
     reading.unsupported(proxy_protocol);
-    reading.unsupported(compat);
     let name = reading.required(node, name, "name").and_then(|node| self::name(node, reading));
     let bind = reading.required(node, bind, "bind").and_then(|node| address(node, reading));
     let protocol = reading.required(node, protocol, "protocol").and_then(|node| spoken(node, tls, reading));
-    Some(Listener { name: name?, bind: bind?, protocol: protocol? })
+    let compat =
+        optional(compat, reading, |node, reading| reading.choice(node, &[("smokescreen", Compat::Smokescreen)]));
+    let compat = compat?.unwrap_or(Compat::None);
+    Some(Listener { name: name?, bind: bind?, protocol: protocol?, compat })
 }
 
 #[derive(Clone, Copy)]

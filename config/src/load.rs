@@ -11,14 +11,15 @@ use crate::evidence::{self, Evidence};
 use crate::floor::{self, Floor, Loopback};
 use crate::identity::{self, Identity};
 use crate::limits::{self, Limits};
-use crate::listeners::{self, Listener, Protocol};
+use crate::listeners::{self, Compat, Listener, Protocol};
 use crate::node::{self, Node};
 use crate::policy::{self, Bundle, Policy, Reload};
+use crate::probe::{self, Probe};
 use crate::problem::{Excerpts, Findings, Located, Problem, Problems};
 use crate::reading::{self, Reading, optional};
 use crate::state::{self, State};
 use crate::telemetry::{self, Telemetry};
-use crate::{egress_points, problem};
+use crate::{egress_points, observe, problem};
 
 /// A configuration file is written by hand; a longer one is something else.
 const FILE_MAX: usize = 1024 * 1024;
@@ -37,8 +38,12 @@ pub struct Config {
     pub floor: Floor,
     /// Where the policy comes from.
     pub policy: Policy,
+    /// Until when policy denials are only recorded, if they are.
+    pub observe: Option<Located<Timestamp>>,
     /// Who is asked for addresses.
     pub dns: Dns,
+    /// Whom the gateway trusts to vouch for servers.
+    pub probe: Probe,
     /// Where decision records stay and go.
     pub evidence: Evidence,
     /// Where metrics and traces go, if they go anywhere.
@@ -83,11 +88,18 @@ pub fn load(path: &Path, now: Timestamp) -> Result<Config, Problems> {
 pub fn quickstart() -> Config {
     let loopback = |port| Located::nowhere(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
     Config {
-        listeners: vec![Listener { name: "quickstart".to_owned(), bind: loopback(3128), protocol: Protocol::Http }],
+        listeners: vec![Listener {
+            name: "quickstart".to_owned(),
+            bind: loopback(3128),
+            protocol: Protocol::Http,
+            compat: Compat::None,
+        }],
         identity: Identity::nothing(),
         floor: Floor { loopback: Loopback::Closed, nat64_prefixes: Vec::new() },
         policy: Policy { bundle: Bundle::Embedded, reload: Reload::Signal },
+        observe: None,
         dns: Dns::system(),
+        probe: Probe::of_the_machine(),
         evidence: Evidence::below(Path::new("")),
         telemetry: None,
         state: State::below(Path::new("")),
@@ -97,13 +109,14 @@ pub fn quickstart() -> Config {
     }
 }
 
-const KEYS: [&str; 12] = [
+const KEYS: [&str; 13] = [
     "listeners",
     "identity",
     "floor",
     "policy",
     "observe",
     "dns",
+    "probe",
     "evidence",
     "telemetry",
     "state",
@@ -113,14 +126,28 @@ const KEYS: [&str; 12] = [
 ];
 
 fn convert(root: &Node, reading: &mut Reading<'_>) -> Option<Config> {
-    let [listeners, identity, floor, policy, observe, dns, evidence, telemetry, state, egress_points, admin, limits] =
-        reading.fields(root, KEYS)?;
+    let [
+        listeners,
+        identity,
+        floor,
+        policy,
+        observe,
+        dns,
+        probe,
+        evidence,
+        telemetry,
+        state,
+        egress_points,
+        admin,
+        limits,
+    ] = reading.fields(root, KEYS)?;
     let listeners = reading.required(root, listeners, "listeners").and_then(|node| listeners::convert(node, reading));
     let identity = identity::convert(identity.map(|entry| &entry.node), reading);
     let floor = floor::convert(floor.map(|entry| &entry.node), reading);
     let policy = reading.required(root, policy, "policy").and_then(|node| policy::convert(node, reading));
-    reading.unsupported(observe);
+    let observe = optional(observe, reading, observe::convert);
     let dns = dns::convert(dns.map(|entry| &entry.node), reading);
+    let probe = optional(probe, reading, probe::convert);
     let evidence = evidence::convert(evidence.map(|entry| &entry.node), reading);
     let telemetry = optional(telemetry, reading, telemetry::convert);
     let state = state::convert(state.map(|entry| &entry.node), reading);
@@ -129,18 +156,22 @@ fn convert(root: &Node, reading: &mut Reading<'_>) -> Option<Config> {
     let limits = limits::convert(limits.map(|entry| &entry.node), reading);
 
     let (listeners, admin, (floor, development)) = (listeners?, admin?, floor?);
+    let (observe, limits) = (observe?, limits?);
+    observe::check(observe.as_ref(), limits.observe_longest, reading);
     check_binds(&listeners, admin.as_ref(), development, reading);
     Some(Config {
         listeners,
         identity: identity?,
         floor,
         policy: policy?,
+        observe,
         dns: dns?,
+        probe: probe?.unwrap_or_else(Probe::of_the_machine),
         evidence: evidence?,
         telemetry: telemetry?,
         state: state?,
         admin,
-        limits: limits?,
+        limits,
         warnings: Vec::new(),
     })
 }

@@ -175,6 +175,11 @@ pub fn network_is_global(network: IpNet) -> bool {
     unicast && !rows(network).any(|(row, _)| touches(&row, &network))
 }
 
+/// The blocks of the registries that lie inside a network.
+pub(crate) fn blocks_within(network: IpNet) -> impl Iterator<Item = IpNet> {
+    rows(network).map(|(row, _)| row).filter(move |row| network.contains(row))
+}
+
 fn global_unicast() -> IpNet {
     const UNICAST: Ipv6Net = Ipv6Net::new_assert(Ipv6Addr::new(0x2000, 0, 0, 0, 0, 0, 0, 0), 3);
     IpNet::V6(UNICAST)

@@ -1,5 +1,6 @@
 //! The catalogue of destinations: which tags a host has.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::document::catalogue::Tagged;
@@ -19,7 +20,7 @@ pub(crate) struct Catalogue {
     none: Tags,
 }
 
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 struct Pattern {
     hosts: HostPattern,
     tags: Vec<Box<str>>,
@@ -47,6 +48,12 @@ impl Catalogue {
         catalogue
     }
 
+    /// Every tag that some host has.
+    pub(crate) fn all_tags(&self) -> BTreeSet<Box<str>> {
+        let of_patterns = self.patterns.values().flatten().flat_map(|pattern| &pattern.tags);
+        self.exact.values().flat_map(|tags| tags.iter()).chain(of_patterns).cloned().collect()
+    }
+
     pub(crate) fn tags(&self, host: &Host) -> Tags {
         let Some(name) = host.name() else { return self.none.clone() };
         if let Some(tags) = self.exact.get(name) {
@@ -54,6 +61,29 @@ impl Catalogue {
         }
         let found = self.by_pattern(host);
         if found.is_empty() { self.none.clone() } else { sorted(found) }
+    }
+
+    /// Every pattern and name that has tags.
+    pub(crate) fn hosts(&self) -> impl Iterator<Item = HostPattern> {
+        let exact = self.exact.keys().map(|name| HostPattern::Exact(name.clone()));
+        exact.chain(self.patterns.values().flatten().map(|pattern| pattern.hosts.clone()))
+    }
+
+    /// Whether the other one gives every host the same tags.
+    pub(crate) fn same(&self, other: &Catalogue) -> bool {
+        self.exact == other.exact && self.patterns == other.patterns
+    }
+
+    /// The names and patterns of which one of the two says something else than the other.
+    pub(crate) fn differing(&self, other: &Catalogue) -> Vec<HostPattern> {
+        let said = |catalogue: &Catalogue, host: &HostPattern| match host {
+            HostPattern::Exact(name) => catalogue.exact.get(name).map(|tags| tags.to_vec()),
+            HostPattern::Child(apex) | HostPattern::Below(apex) => {
+                let under = catalogue.patterns.get(apex).into_iter().flatten();
+                Some(under.filter(|pattern| pattern.hosts == *host).flat_map(|p| p.tags.iter().cloned()).collect())
+            }
+        };
+        self.hosts().chain(other.hosts()).filter(|host| said(self, host) != said(other, host)).collect()
     }
 
     fn by_pattern(&self, host: &Host) -> Vec<Box<str>> {

@@ -4,10 +4,11 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::address::Classified;
+use crate::budget::Budget;
 use crate::decision::{Decision, Effect, Keeping, Reason, RuleInfo, Shadow, Verdict};
 use crate::document::rules::Trust;
 use crate::expr::Truth;
-use crate::facts::{Facts, Protocol};
+use crate::facts::{Facts, Protocol, Tls};
 use crate::index::RuleId;
 use crate::overrides::{MODE_ID, Overrides};
 use crate::rule::{End, Knowledge, Rule, Tier, known_answers};
@@ -18,7 +19,10 @@ use crate::set::PolicySet;
 /// `resolved`.
 pub fn stage(facts: &Facts) -> Stage {
     match (&facts.resolved, &facts.tls, facts.protocol) {
-        (_, Some(_), Protocol::Connect | Protocol::Transparent) => Stage::Tls,
+        (_, Some(_), Protocol::Connect | Protocol::Transparent) => match &facts.upstream {
+            Some(_) => Stage::Certificate,
+            None => Stage::Tls,
+        },
         (Some(_), _, _) => Stage::Resolved,
         (None, _, _) => Stage::Request,
     }
@@ -27,8 +31,9 @@ pub fn stage(facts: &Facts) -> Stage {
 /// Whether anything can still become known.
 pub(crate) fn knowledge(facts: &Facts) -> Knowledge {
     match (&facts.resolved, &facts.tls) {
-        (Some(_), Some(_)) => Knowledge::Complete,
-        (None, _) | (_, None) => Knowledge::Partial,
+        (Some(_), Some(Tls::Absent)) => Knowledge::Complete,
+        // A hello may be followed by what the server proves, and both have parts that are known only where a rule asks.
+        (Some(_), Some(Tls::Hello(_))) | (None, _) | (_, None) => Knowledge::Partial,
     }
 }
 
@@ -54,7 +59,8 @@ pub(crate) fn decide(set: &PolicySet, facts: &Facts, overrides: &Overrides) -> V
         Ground::Unknown | Ground::Open => &tally.allows,
         Ground::ByName(..) | Ground::Closed(..) => &tally.naming,
     };
-    let answer = Answer { set, facts, overrides };
+    let unopened = matches!(ground, Ground::ByName(..)) && tally.naming.holds.is_none();
+    let answer = Answer { set, facts, overrides, unopened };
     match ground {
         Ground::Closed(ip, row) => return answer.floor(ip, row, &tally.allows),
         Ground::ByName(ip, row) if standing.is_empty() => return answer.floor(ip, row, &tally.allows),
@@ -80,7 +86,7 @@ pub(crate) fn decide(set: &PolicySet, facts: &Facts, overrides: &Overrides) -> V
         // A grant is told wherever it covers, also where a rule had to open the address.
         (true, Some(id)) => {
             let keeping = standing.keeping.max(tally.allows.keeping);
-            answer.allow(tally.grant.unwrap_or(id), keeping, tally.exception)
+            answer.allow(tally.grant.unwrap_or(id), keeping, (tally.exception, tally.allows.budgets))
         }
         (true, None) => answer.deny(Reason::RuleError, standing.pending),
     }
@@ -133,6 +139,8 @@ struct Allows {
     waits: AttributeSet,
     /// The strictest of those that hold.
     keeping: Keeping,
+    /// The limits of those that hold; empty, it has no memory of its own.
+    budgets: Vec<Arc<Budget>>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -174,6 +182,7 @@ impl Tally {
             tally.allows.pending = None;
             tally.allows.waits = AttributeSet::EMPTY;
             tally.allows.keeping = tally.allows.keeping.max(Keeping::Synced);
+            tally.allows.budgets.clear();
         }
         tally
     }
@@ -202,9 +211,9 @@ impl Tally {
             (Truth::Error(_), _) => smallest(&mut self.erred, id),
             (Truth::Yes | Truth::Pending(_), End::Past) => smallest(&mut self.expired, id),
             (Truth::Yes | Truth::Pending(_), End::Ahead) => {
-                self.allows.add(id, rule.keeping, judged.truth);
+                self.allows.add(id, rule, judged.truth);
                 if !rule.networks.is_empty() {
-                    self.naming.add(id, rule.keeping, judged.truth);
+                    self.naming.add(id, rule, judged.truth);
                 }
             }
         }
@@ -212,11 +221,14 @@ impl Tally {
 }
 
 impl Allows {
-    fn add(&mut self, id: RuleId, keeping: Keeping, truth: Truth) {
+    fn add(&mut self, id: RuleId, rule: &Rule, truth: Truth) {
         match truth {
             Truth::Yes => {
                 smallest(&mut self.holds, id);
-                self.keeping = self.keeping.max(keeping);
+                self.keeping = self.keeping.max(rule.keeping);
+                if let Some(budget) = &rule.budget {
+                    self.budgets.push(Arc::clone(budget));
+                }
             }
             Truth::Pending(missing) => {
                 smallest(&mut self.pending, id);
@@ -236,6 +248,7 @@ struct Answer<'s> {
     set: &'s PolicySet,
     facts: &'s Facts,
     overrides: &'s Overrides,
+    unopened: bool,
 }
 
 fn reason(tier: Tier, cause: Cause) -> Reason {
@@ -247,7 +260,15 @@ fn reason(tier: Tier, cause: Cause) -> Reason {
 }
 
 impl Answer<'_> {
-    fn allow(&self, id: RuleId, keeping: Keeping, exception: Option<Arc<RuleInfo>>) -> Verdict {
+    fn allow(
+        &self,
+        id: RuleId,
+        keeping: Keeping,
+        (exception, mut budgets): (Option<Arc<RuleInfo>>, Vec<Arc<Budget>>),
+    ) -> Verdict {
+        // The index may name a rule more than once.
+        budgets.sort_unstable_by(|a, b| a.rule.path.cmp(&b.rule.path));
+        budgets.dedup_by(|a, b| Arc::ptr_eq(a, b));
         let declared = self.facts.subject.declared.is_some()
             && self.set.rule(id).is_some_and(|rule| rule.trust == Trust::Declared);
         let reason = match (self.set.rule(id), self.overrides.grants_by(id)) {
@@ -256,13 +277,13 @@ impl Answer<'_> {
             (None, false) => Reason::Permitted,
         };
         let decision = self.decision(Effect::Allow, reason, Some(id));
-        Verdict::Allow(Decision { used_declared: declared, keeping, exception, ..decision })
+        Verdict::Allow(Decision { used_declared: declared, keeping, exception, budgets, ..decision })
     }
 
     fn deny(&self, reason: Reason, id: Option<RuleId>) -> Verdict {
         let rule = id.and_then(|id| self.set.rule(id));
         let liftable = reason == Reason::Guardrail && rule.is_some_and(|rule| rule.lifts.exception);
-        Verdict::Deny(Decision { liftable, ..self.decision(Effect::Deny, reason, id) })
+        Verdict::Deny(Decision { liftable, unopened: self.unopened, ..self.decision(Effect::Deny, reason, id) })
     }
 
     fn floor(&self, ip: IpAddr, row: Classified, allows: &Allows) -> Verdict {
@@ -283,9 +304,11 @@ impl Answer<'_> {
             overridden: None,
             exception: None,
             liftable: false,
+            unopened: false,
             shadow: self.shadow(),
             used_declared: false,
             keeping: Keeping::AsConfigured,
+            budgets: Vec::new(),
         }
     }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use crate::budget::Budget;
 use crate::schema::{AttributeSet, Stage};
 
 /// What the policy says.
@@ -154,12 +155,18 @@ pub struct Decision {
     pub exception: Option<Arc<RuleInfo>>,
     /// Whether the guardrail that denies takes exceptions.
     pub liftable: bool,
+    /// On a denial: an address opens by name only, and no allow that names it is true. Not even where denials are only
+    /// recorded may this be carried.
+    pub unopened: bool,
     /// What rules in shadow would have said, were it theirs to say.
     pub shadow: Vec<Shadow>,
     /// Whether an allow that decided read the classes that the client declared.
     pub used_declared: bool,
     /// How durable the record must be before anything is carried: the strictest that an allow which holds demands.
     pub keeping: Keeping,
+    /// On an allow: the limits of every rule that holds, by path. All of them hold, each counted under its own rule. A
+    /// grant has none, and is held by none: it is for what the rules do not let through.
+    pub budgets: Vec<Arc<Budget>>,
 }
 
 /// What a grant needs beside its operator's certificate.

@@ -28,6 +28,23 @@ pub(crate) fn names(rule: &Rule) -> Vec<String> {
     names
 }
 
+/// How many clauses stand in the way, each condition of `when` and each key of an only entry counted as it is told.
+pub(crate) fn failures(rule: &Rule, facts: &Facts) -> usize {
+    let stands = |truth: &Truth| matches!(truth, Truth::No | Truth::Error(_));
+    let count = |clause: Clause| match (clause, &rule.who, &rule.when) {
+        _ if !rule.clause(clause, facts).as_ref().is_some_and(stands) => 0,
+        (Clause::When, _, Some(when)) => {
+            when.conjuncts().filter(|part| stands(&part.eval(facts, rule.reading()))).count().max(1)
+        }
+        (Clause::Identities, Who::Among(list), _) => match &**list {
+            [one] => failed_selector(one, facts).len().max(1),
+            _ => 1,
+        },
+        _ => 1,
+    };
+    Clause::ALL.into_iter().map(count).sum()
+}
+
 fn failed_clause(rule: &Rule, clause: Clause, facts: &Facts) -> Vec<FailedClause> {
     if !matches!(rule.clause(clause, facts), Some(Truth::No | Truth::Error(_))) {
         return Vec::new();

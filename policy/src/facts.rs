@@ -85,6 +85,44 @@ pub struct Hello {
     pub versions: Vec<String>,
     /// Whether an encrypted ClientHello extension is there.
     pub ech: bool,
+    /// The JA4 fingerprint; `None` where it was not worked out, since no rule asked for it.
+    pub ja4: Option<Box<str>>,
+}
+
+/// What the server at the dialled address proved to the gateway's own probe.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Upstream {
+    /// It showed this certificate, and that it has the key.
+    Shown(ServerCertificate),
+    /// It proved nothing: it could not be reached, was too slow, or did not speak TLS. The text says which.
+    Nothing(Box<str>),
+}
+
+/// The certificate of a server that has proved to have its key. A part that is `None` was not given: only an offline
+/// question leaves one out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerCertificate {
+    /// Whether it proves the host that was asked for.
+    pub proof: Proof,
+    /// Its DNS names, lower case, wildcards as they stand; what is no name is escaped.
+    pub dns_sans: Option<Vec<String>>,
+    /// Its issuer as RFC 4514 writes a name.
+    pub issuer: Option<String>,
+    /// SHA-256 of its SubjectPublicKeyInfo, lower-case hexadecimal.
+    pub spki_sha256: Option<String>,
+    /// Its notAfter.
+    pub not_after: Option<Timestamp>,
+    /// The version that the probe agreed on: `1.3` or `1.2`.
+    pub tls_version: Option<String>,
+}
+
+/// What a chain of certificates proves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// It leads to an authority that the gateway trusts, is valid now, and names the host that was asked for.
+    Verified,
+    /// It does not; the text says why.
+    Unverified(Box<str>),
 }
 
 /// The head of a plain HTTP request.
@@ -131,4 +169,7 @@ pub struct Facts {
     pub resolved: Option<Resolved>,
     /// Known from the tls stage on; on plain HTTP from the start.
     pub tls: Option<Tls>,
+    /// Known from the certificate stage on, which is only where a rule asks. Without TLS there never is one, and rules
+    /// see that from `tls`.
+    pub upstream: Option<Arc<Upstream>>,
 }

@@ -152,6 +152,22 @@ impl Index {
         self.global.visit(id, &mut each);
     }
 
+    /// Hand every rule that may hold for this host to `each`, whoever asks; some of them more than once.
+    pub(crate) fn visit_host(&self, host: &Host, mut each: impl FnMut(RuleId)) {
+        match host {
+            Host::Name(name) => {
+                let above = parents(name).filter_map(|parent| self.apexes.get(parent));
+                self.names.get(&**name).into_iter().chain(above).for_each(|bucket| bucket.visit_all(&mut each));
+            }
+            Host::Ip(ip) => {
+                let networks = self.lengths.iter().filter_map(|length| IpNet::new(*ip, *length).ok());
+                let named = networks.filter_map(|network| self.networks.get(&network.trunc()));
+                named.for_each(|bucket| bucket.visit_all(&mut each));
+            }
+        }
+        self.global.visit_all(&mut each);
+    }
+
     fn visit_apexes(&self, name: &str, identity: &str, each: &mut impl FnMut(RuleId)) {
         let mut depth = labels(name);
         if self.depths & (depth_bit(depth) - 1) == 0 {
@@ -184,6 +200,11 @@ impl Bucket {
         if let Some(rules) = self.by_identity.as_ref().and_then(|by_identity| by_identity.get(identity)) {
             rules.iter().copied().for_each(each);
         }
+    }
+
+    fn visit_all(&self, each: &mut impl FnMut(RuleId)) {
+        let split = self.by_identity.iter().flat_map(|by_identity| by_identity.values()).flatten();
+        self.rules.iter().chain(split).copied().for_each(each);
     }
 
     fn split(&mut self, rules: &Map<RuleId, &Rule>) {

@@ -13,7 +13,11 @@ pub mod facts;
 
 pub mod schema;
 
+pub mod keys;
+
 pub mod decision;
+
+pub mod budget;
 
 pub mod expr;
 
@@ -47,11 +51,15 @@ mod terms;
 
 mod explain;
 
+pub mod import;
+
 mod nearest;
 
 pub mod trace;
 
 mod desugar;
+
+pub mod analysis;
 
 pub mod case;
 

@@ -58,7 +58,8 @@ pub(crate) fn nearest(set: &PolicySet, facts: &Facts, limit: usize) -> Vec<Neare
     rules.map(|rule| Nearest { rule: rule.info.clone(), failed: crate::explain::failed(rule, facts) }).collect()
 }
 
-/// The smaller is the nearer.
+/// The smaller is the nearer: the destination first, then the most clauses satisfied. A clause that a rule does not have
+/// is satisfied, and one that waits for facts may still be.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Rank {
     other_destination: bool,
@@ -69,7 +70,7 @@ fn rank(rule: &Rule, facts: &Facts) -> Rank {
     let stands_in_the_way = |clause: &Clause| matches!(rule.clause(*clause, facts), Some(Truth::No | Truth::Error(_)));
     Rank {
         other_destination: [Clause::Hosts, Clause::Networks].iter().any(stands_in_the_way),
-        failed: Clause::ALL.iter().filter(|clause| stands_in_the_way(clause)).count(),
+        failed: crate::explain::failures(rule, facts),
     }
 }
 

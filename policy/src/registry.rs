@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::diagnostic::Report;
+use crate::diagnostic::{Place, Report};
 use crate::document::workloads::Workload;
 use crate::facts::{Classes, Labels, Subject};
 use crate::identity::Identity;
@@ -40,7 +40,7 @@ pub(crate) struct Registry {
     catalogue: BTreeSet<Box<str>>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 struct Entry {
     labels: Arc<Labels>,
     classes: Classes,
@@ -57,6 +57,7 @@ impl Registry {
     ) -> Registry {
         let mut exact: Map<Box<str>, Arc<Entry>> = Map::default();
         let mut patterns = Vec::new();
+        let mut places: Map<Box<str>, Place> = Map::default();
         for workload in workloads {
             check_captures(&workload, report);
             let names =
@@ -68,8 +69,10 @@ impl Registry {
             });
             match workload.id.value.exact() {
                 Some(id) => {
-                    if exact.insert(id.into(), entry).is_some() {
-                        report.error(workload.id.place, format!("`{id}` is registered twice"));
+                    exact.insert(id.into(), entry);
+                    if let Some(first) = places.insert(id.into(), workload.id.place) {
+                        let message = format!("`{id}` is registered twice");
+                        report.again(workload.id.place, first, message, ORDER, "keep one of the entries");
                     }
                 }
                 None => patterns.push((workload.id, entry)),
@@ -111,6 +114,26 @@ impl Registry {
     /// Whether the bundle has this data class.
     pub(crate) fn knows_class(&self, name: &str) -> bool {
         self.catalogue.contains(name)
+    }
+
+    /// The identities that are registered by their very id.
+    pub(crate) fn exact_ids(&self) -> impl Iterator<Item = &str> {
+        self.exact.keys().map(|id| &**id)
+    }
+
+    /// The patterns of identities that are registered, each with its labels as written.
+    pub(crate) fn patterns(&self) -> impl Iterator<Item = (&IdentityPattern, &Labels)> {
+        self.patterns.iter().map(|(pattern, entry)| (pattern, &*entry.labels))
+    }
+
+    /// The classes that an identity may declare.
+    pub(crate) fn may_declare(&self, identity: &Identity) -> Classes {
+        self.entry(identity).0.may_declare.clone()
+    }
+
+    /// Whether the other one knows every identity by the same labels and classes.
+    pub(crate) fn same(&self, other: &Registry) -> bool {
+        self.exact == other.exact && self.patterns == other.patterns
     }
 
     /// Every data class of the bundle.
@@ -226,6 +249,9 @@ fn check_captures(workload: &Workload, report: &mut Report<'_>) {
     }
 }
 
+/// Why an identity has one entry.
+const ORDER: &str = "which labels and data classes such an identity has would hang on the order of files";
+
 fn check_overlaps(patterns: &[(crate::diagnostic::At<IdentityPattern>, Arc<Entry>)], report: &mut Report<'_>) {
     for (at, (later, _)) in patterns.iter().enumerate() {
         let clash = patterns.iter().take(at).find(|(earlier, _)| {
@@ -233,7 +259,8 @@ fn check_overlaps(patterns: &[(crate::diagnostic::At<IdentityPattern>, Arc<Entry
         });
         if let Some((earlier, _)) = clash {
             let message = format!("`{}` and `{}` can be the same identity", later.value, earlier.value);
-            report.error_help(later.place, message, "make one of them more specific: neither outranks the other");
+            let help = "make one of them more specific: neither outranks the other";
+            report.again(later.place, earlier.place, message, ORDER, help);
         }
     }
 }

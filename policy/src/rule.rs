@@ -6,6 +6,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 use jiff::Timestamp;
 
+use crate::budget::Budget;
 use crate::decision::{Breadth, Effect, Keeping, RuleInfo};
 use crate::document::rules::{Enforcement, Lifts, Trust};
 use crate::expr::{Expr, Reading, Truth};
@@ -40,6 +41,8 @@ pub(crate) struct Rule {
     pub(crate) trust: Trust,
     pub(crate) lifts: Lifts,
     pub(crate) keeping: Keeping,
+    /// Only of an allow.
+    pub(crate) budget: Option<Arc<Budget>>,
     pub(crate) who: Who,
     pub(crate) hosts: Box<[HostPattern]>,
     /// Many rules have the same ports, and the same classes: they share them, and what is shared is in the cache.
@@ -50,6 +53,8 @@ pub(crate) struct Rule {
     pub(crate) any_of: Option<Classes>,
     /// The earliest of the rule's own end and those of its CIDR sets. Only an allow ends.
     pub(crate) expires: Option<Timestamp>,
+    /// When somebody must look at a deny again. It stays in force past it.
+    pub(crate) review_by: Option<Timestamp>,
     pub(crate) when: Option<Expr>,
 }
 

@@ -14,6 +14,8 @@ pub enum Stage {
     Resolved,
     /// The ClientHello, or its absence: before any byte flows.
     Tls,
+    /// What the server proves to the gateway's own probe: before any byte flows.
+    Certificate,
 }
 
 impl Stage {
@@ -23,6 +25,7 @@ impl Stage {
             Stage::Request => "request",
             Stage::Resolved => "resolved",
             Stage::Tls => "tls",
+            Stage::Certificate => "certificate",
         }
     }
 }
@@ -175,13 +178,13 @@ attributes! {
     TlsAlpn "tls.alpn" StringList Tls Built "The protocols that the client offered.";
     TlsVersions "tls.versions" StringList Tls Built "The TLS versions that the client offered, such as `1.3`.";
     TlsEch "tls.ech" Bool Tls Built "Whether the hello carries an encrypted ClientHello extension (RFC 9849).";
-    TlsJa4 "tls.ja4" String Tls NotYet "The JA4 fingerprint of the hello.";
-    UpstreamVerified "upstream.verified" Bool Tls NotYet "Whether the server proved its name to the gateway's own probe.";
-    UpstreamDnsSans "upstream.dns_sans" StringList Tls NotYet "The DNS names in the server's certificate.";
-    UpstreamIssuer "upstream.issuer" String Tls NotYet "The issuer of the server's certificate.";
-    UpstreamSpkiSha256 "upstream.spki_sha256" String Tls NotYet "The pin of the server's key.";
-    UpstreamNotAfter "upstream.not_after" Timestamp Tls NotYet "The end of the server's certificate.";
-    UpstreamTlsVersion "upstream.tls_version" String Tls NotYet "The TLS version of the probe.";
+    TlsJa4 "tls.ja4" NullableString Tls Built "The JA4 fingerprint of the hello, or null where there is no hello.";
+    UpstreamVerified "upstream.verified" Bool Certificate Built "Whether the server proved the host to the gateway's own probe; false where the probe got no certificate.";
+    UpstreamDnsSans "upstream.dns_sans" StringList Certificate Built "The DNS names in the server's certificate, lower case; an error where the probe got none.";
+    UpstreamIssuer "upstream.issuer" String Certificate Built "The issuer of the server's certificate as RFC 4514 writes it (`CN=R3,O=Let's Encrypt,C=US`); an error where the probe got none.";
+    UpstreamSpkiSha256 "upstream.spki_sha256" String Certificate Built "SHA-256 of the server's public key (SubjectPublicKeyInfo), lower-case hexadecimal; an error where the probe got none.";
+    UpstreamNotAfter "upstream.not_after" Timestamp Certificate Built "The end of the server's certificate; an error where the probe got none.";
+    UpstreamTlsVersion "upstream.tls_version" String Certificate Built "The TLS version of the probe, `1.3` or `1.2`; an error where it got no certificate.";
 }
 
 impl Attribute {

@@ -45,6 +45,8 @@ pub struct PolicySet {
     allows_use: AttributeSet,
     /// Ends of allows, sorted.
     ends: Vec<Timestamp>,
+    /// Reviews of denies that are enforced, the earliest first.
+    reviews: Vec<(Timestamp, RuleId)>,
     limits: Limits,
 }
 
@@ -65,6 +67,10 @@ impl PolicySet {
         };
         let mut ends: Vec<Timestamp> = rules.iter().filter_map(|rule| rule.expires).collect();
         ends.sort_unstable();
+        let enforced = (0..).zip(&rules).filter(|(_, rule)| rule.enforcement == Enforcement::Enforce);
+        let mut reviews: Vec<(Timestamp, RuleId)> =
+            enforced.filter_map(|(id, rule)| Some((rule.review_by?, id))).collect();
+        reviews.sort_unstable();
         PolicySet {
             bundle: names.0,
             digest: names.1,
@@ -86,6 +92,7 @@ impl PolicySet {
             exceptions: Vec::new(),
             plain: None,
             ends,
+            reviews,
             limits,
         }
     }
@@ -120,6 +127,13 @@ impl PolicySet {
     pub fn allows(&self) -> impl Iterator<Item = (&RuleInfo, Breadth)> {
         let enforced = |rule: &&Rule| rule.tier == Tier::Allow && rule.enforcement == Enforcement::Enforce;
         self.rules.iter().filter(enforced).map(|rule| (&*rule.info, rule.breadth()))
+    }
+
+    /// Who answers for the rule or exception at this path.
+    pub fn owner_of(&self, path: &str) -> Option<&str> {
+        let exceptions = self.exceptions.iter().map(|exception| &**exception.info());
+        let mut all = self.rules.iter().map(|rule| &*rule.info).chain(exceptions);
+        all.find(|info| *info.path == *path).map(|info| &*info.owner)
     }
 
     /// Whether any rule, those in shadow included, looks at this attribute.
@@ -287,6 +301,13 @@ impl PolicySet {
         up_to(end).saturating_sub(up_to(now))
     }
 
+    /// The denies whose review is overdue, the longest first, and since when. They are in force all the same.
+    pub fn overdue(&self, now: Timestamp) -> impl Iterator<Item = (Timestamp, &RuleInfo)> {
+        let up_to = self.reviews.partition_point(|(review, _)| *review <= now);
+        let overdue = self.reviews.get(..up_to).unwrap_or_default();
+        overdue.iter().filter_map(|(review, id)| Some((*review, &*self.rule(*id)?.info)))
+    }
+
     pub(crate) fn rule(&self, id: RuleId) -> Option<&Rule> {
         self.rules.get(id as usize)
     }
@@ -310,6 +331,33 @@ impl PolicySet {
 
     pub(crate) fn visit_shadow(&self, facts: &Facts, each: impl FnMut(RuleId, &Rule)) {
         self.visit(&self.shadow, facts, each);
+    }
+
+    /// The enforced rules that may hold for this host, whoever asks, by their ids.
+    pub(crate) fn rules_at(&self, host: &Host) -> Vec<(RuleId, &Rule)> {
+        let mut ids = Vec::new();
+        self.enforced.visit_host(host, |id| ids.push(id));
+        ids.sort_unstable();
+        ids.dedup();
+        ids.into_iter().filter_map(|id| Some((id, self.rule(id)?))).collect()
+    }
+
+    /// Every rule, by tier and path.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (RuleId, &Rule)> + Clone {
+        (0..).zip(&self.rules)
+    }
+
+    /// Every rule that is enforced, by tier and path.
+    pub(crate) fn enforced(&self) -> impl Iterator<Item = (RuleId, &Rule)> {
+        self.all().filter(|(_, rule)| rule.enforcement == Enforcement::Enforce)
+    }
+
+    pub(crate) fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    pub(crate) fn catalogue(&self) -> &Catalogue {
+        &self.catalogue
     }
 
     fn visit(&self, index: &Index, facts: &Facts, mut each: impl FnMut(RuleId, &Rule)) {

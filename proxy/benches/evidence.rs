@@ -63,7 +63,9 @@ fn facts() -> Facts {
             alpn: vec!["h2".into(), "http/1.1".into()],
             versions: vec!["1.3".into(), "1.2".into()],
             ech: false,
+            ja4: None,
         })),
+        upstream: None,
     }
 }
 
@@ -84,9 +86,11 @@ fn allowed() -> DecisionRecord {
         overridden: None,
         exception: None,
         liftable: false,
+        unopened: false,
         shadow: Vec::new(),
         used_declared: false,
         keeping: Keeping::AsConfigured,
+        budgets: Vec::new(),
     };
     let policy = PolicyRef::new("corp", "sha256:00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff", 0);
     DecisionRecord::decided(&facts(), &decision, &[], policy)
@@ -102,6 +106,7 @@ fn evidence(directory: &std::path::Path, durability: Durability) -> Evidence {
     let settings = Settings {
         gateway: "bench".into(),
         floor: None,
+        observe: None,
         clock: Clock::system(),
         paths: Paths::Keep,
         spool: spool::Settings {

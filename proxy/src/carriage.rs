@@ -55,7 +55,7 @@ async fn run(tunnel: Tunnel, admitted: (Admission, Listed<'_>), before: Counts, 
         }
     };
     shared.metrics.tunnels.increment(1.0);
-    let finished = tunnel::carry(tunnel, &shared.tunnel, &shared.pools, &counters, cut).await;
+    let finished = tunnel::carry(tunnel, &shared.tunnel, &shared.pools, &counters, listed.meter(), cut).await;
     shared.metrics.tunnels.decrement(1.0);
     let counts = Counts { sent: before.sent + finished.sent, received: before.received + finished.received };
     close((admission, listed), counts, finished.ending, shared);

@@ -33,6 +33,8 @@ const HEAD_USUAL: usize = 2048;
 pub async fn serve(client: Client, peer: Peer, shared: std::sync::Arc<Shared>, drain: Drain) {
     let mut conversation = Box::new(Conversation { client, buffer: BytesMut::new(), peer, drain });
     let mut patience = shared.limits.head_timeout;
+    let last =
+        |refusal: &Refusal, peer: &Peer| refusal.response(Form::Text, After::Close, Body::Sent, peer.listener.compat);
     loop {
         let head = match read_head(&mut conversation, patience, &shared).await {
             Heard::Head(head) => *head,
@@ -42,7 +44,8 @@ pub async fn serve(client: Client, peer: Peer, shared: std::sync::Arc<Shared>, d
                 if status.is_none() {
                     return conversation.client.farewell(b"").await;
                 }
-                return conversation.client.farewell(&refusal.response(Form::Text, After::Close, Body::Sent)).await;
+                let answer = last(&refusal, &conversation.peer);
+                return conversation.client.farewell(&answer).await;
             }
         };
         if !conversation.peer.is_current() {
@@ -50,7 +53,8 @@ pub async fn serve(client: Client, peer: Peer, shared: std::sync::Arc<Shared>, d
             let outdated =
                 Invalid::Certificate("certificates were renewed since this connection was opened".to_owned());
             let refusal = passage::no_identity(&conversation.peer, &outdated, &shared);
-            return conversation.client.farewell(&refusal.response(Form::Text, After::Close, Body::Sent)).await;
+            let answer = last(&refusal, &conversation.peer);
+            return conversation.client.farewell(&answer).await;
         }
         let next = match &head.target {
             Target::Connect(_) => return Box::pin(connect(conversation, head, &shared)).await,
@@ -115,16 +119,17 @@ async fn read_head(conversation: &mut Conversation, patience: Duration, shared: 
 async fn connect(conversation: Box<Conversation>, head: RequestHead, shared: &Shared) {
     let Conversation { client, buffer, peer, drain } = *conversation;
     let form = form_of(&head);
+    let answer = |refusal: &Refusal| refusal.response(form, After::Close, Body::Sent, peer.listener.compat);
     let mut end = drain.clone();
     let opened = tokio::select! {
         opened = async { passage::clear(&peer, intent(&head, Protocol::Connect), shared).await?.dial().await } => opened,
         () = end.reached(Phase::Ended) => Err(passage::drained(&peer, head.target.authority(), shared)),
     };
     match opened {
-        Err(refusal) => client.farewell(&refusal.response(form, After::Close, Body::Sent)).await,
+        Err(refusal) => client.farewell(&answer(&refusal)).await,
         Ok(passage) if passage.awaits_hello() => judge_hello(client, buffer, passage, drain, shared).await,
-        Ok(passage) => match passage.admit(None).await {
-            Err(Refused { refusal, .. }) => client.farewell(&refusal.response(form, After::Close, Body::Sent)).await,
+        Ok(passage) => match passage.admit().await {
+            Err(Refused { refusal, .. }) => client.farewell(&answer(&refusal)).await,
             Ok(admitted) => {
                 let mut client = client;
                 let answer = established(&admitted.admission.id());
@@ -139,7 +144,7 @@ async fn connect(conversation: Box<Conversation>, head: RequestHead, shared: &Sh
     }
 }
 
-/// 200, the ClientHello, the last stage. No byte of the client's goes upstream before that.
+/// 200, the ClientHello, the last stages. No byte of the client's goes upstream before that.
 async fn judge_hello(mut client: Client, mut buffer: BytesMut, passage: Passage<'_>, drain: Drain, shared: &Shared) {
     if client.say(established(&passage.id()).as_bytes()).await == Said::No {
         drop(passage.refuse(Reason::HelloTimeout, "the client left before the tunnel was open"));
@@ -155,7 +160,12 @@ async fn judge_hello(mut client: Client, mut buffer: BytesMut, passage: Passage<
     };
     passage.heard(started.elapsed());
     let (tls, speaks_tls) = match read {
-        Ok(Hello::Hello(hello)) => (Tls::Hello(hello), true),
+        Ok(Hello::Hello(mut hello)) => {
+            if passage.asks_for_fingerprint() {
+                hello.ja4 = client_hello::ja4(&buffer, shared.hello.max_bytes).map(Box::from);
+            }
+            (Tls::Hello(hello), true)
+        }
         Ok(Hello::NotTls) => (Tls::Absent, false),
         // A client that ends its side without a byte will never send TLS, and may still want to listen.
         Ok(Hello::Closed) if buffer.is_empty() => (Tls::Absent, false),
@@ -177,7 +187,11 @@ async fn judge_hello(mut client: Client, mut buffer: BytesMut, passage: Passage<
             return hang_up(client, true, NameFault::None).await;
         }
     };
-    match passage.admit(Some(tls)).await {
+    let admitted = match passage.judge(tls, &mut end).await {
+        Ok(judged) => judged.admit().await,
+        Err(refused) => Err(refused),
+    };
+    match admitted {
         Err(Refused { name, .. }) => hang_up(client, speaks_tls, name).await,
         Ok(admitted) => carry(client, buffer, admitted, drain, shared).await,
     }

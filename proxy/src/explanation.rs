@@ -12,6 +12,7 @@ use crate::evidence::words::Outcome;
 /// Several lines, each ended.
 pub fn explain(record: &DecisionRecord) -> String {
     let verdict = match (record.effect, record.outcome) {
+        (Effect::Deny, _) if record.would_deny => "OBSERVED",
         (Effect::Deny, _) => "DENY",
         (Effect::Allow, Outcome::Failed) => "FAIL",
         (Effect::Allow, Outcome::Admitted | Outcome::Refused) => "ALLOW",
@@ -24,14 +25,16 @@ pub fn explain(record: &DecisionRecord) -> String {
         let _ = writeln!(text, "  rule     {}{}", rule.0.path, answerable(&rule.0.owner, rule.0.expires));
     }
     for near in &record.nearest {
-        let _ = writeln!(text, "  nearest  {}{}", near.rule.path, answerable(&near.rule.owner, near.rule.expires));
+        // Of a limit, the rule is told already.
+        if record.rule.as_ref().is_none_or(|rule| rule.0.path != near.rule.path) {
+            let _ = writeln!(text, "  nearest  {}{}", near.rule.path, answerable(&near.rule.owner, near.rule.expires));
+        }
         for failed in &near.failed {
             let _ = writeln!(text, "           {failed}");
         }
     }
-    if let Some(what) = askable(record) {
-        let to = whither(record);
-        let _ = writeln!(text, "  ask      gatepass exception request --to {to} {what}--for 24h --reason \"…\"");
+    if let Some(command) = command_that_asks(record) {
+        let _ = writeln!(text, "  ask      {command}");
     }
     if !record.shadow.is_empty() {
         for shadow in &record.shadow {
@@ -39,6 +42,12 @@ pub fn explain(record: &DecisionRecord) -> String {
         }
     }
     text
+}
+
+/// The command that asks for an exception; `None` where none would help, or nobody may ask.
+pub fn command_that_asks(record: &DecisionRecord) -> Option<String> {
+    let (what, to) = (askable(record)?, whither(record));
+    Some(format!("gatepass exception request --to {to} {what}--for 24h --reason \"…\""))
 }
 
 /// What an exception for this denial says beside its destination; `None` where none would help, or nobody may ask.

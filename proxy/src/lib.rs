@@ -15,6 +15,8 @@ pub mod passage;
 
 pub mod carriage;
 
+pub mod budget;
+
 pub mod live;
 
 pub mod refusal;
@@ -35,6 +37,8 @@ pub mod resolver;
 
 pub mod dial;
 
+pub mod probe;
+
 pub mod tunnel;
 
 pub mod forward;
@@ -52,6 +56,8 @@ pub mod reload;
 pub mod operations;
 
 pub mod shutdown;
+
+pub mod observe;
 
 pub mod policy_store;
 

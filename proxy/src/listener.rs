@@ -104,7 +104,8 @@ async fn turn_away(stream: TcpStream, peer: Peer, speaks_tls: bool, shared: &Sha
     let refusal = passage::turned_away(&peer, shared);
     let place = shared.refusals.try_acquire();
     if !speaks_tls && place.is_ok() {
-        Client::Plain(stream).farewell(&refusal.response(Form::Text, After::Close, Body::Sent)).await;
+        let answer = refusal.response(Form::Text, After::Close, Body::Sent, peer.listener.compat);
+        Client::Plain(stream).farewell(&answer).await;
     }
 }
 

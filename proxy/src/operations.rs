@@ -129,12 +129,24 @@ fn ready(shared: &Shared, phase: Phase) -> Ready {
             .degraded
             .push(format!("since {since} the policy on disk is refused, and the last good one is in force: {first}"));
     }
+    let snapshot = shared.policy.current();
+    let mut overdue = snapshot.set.overdue(shared.clock.now());
+    if let Some((since, rule)) = overdue.next() {
+        let others = match overdue.count() {
+            0 => String::new(),
+            others => format!(", and of {others} more"),
+        };
+        ready.degraded.push(format!("since {since} the review of {} ({}) is overdue{others}", rule.path, rule.owner));
+    }
     ready.degraded.extend(shared.state.worries());
     if let Some(problems) = shared.admin.as_ref().and_then(|kept| kept.refused()) {
         let first = problems.lines().next().unwrap_or_default();
         ready
             .degraded
             .push(format!("the operators on disk are refused, and those known so far stay in force: {first}"));
+    }
+    if let Some(until) = shared.policy.current().observe.filter(|until| shared.clock.now() < *until) {
+        ready.degraded.push(format!("observe: policy denials are recorded and carried until {until}"));
     }
     if shared.floor.load().development_loopback {
         ready.degraded.push("floor: development (rules may open loopback addresses)".to_owned());
@@ -165,6 +177,8 @@ fn ages(shared: &Shared) {
         let end = now.saturating_add(*within).unwrap_or(jiff::Timestamp::MAX);
         gauge.set(f64::from(u32::try_from(snapshot.set.expiring(now, end)).unwrap_or(u32::MAX)));
     }
+    let overdue = snapshot.set.overdue(now).count();
+    shared.metrics.reviews_overdue.set(f64::from(u32::try_from(overdue).unwrap_or(u32::MAX)));
 }
 
 /// Close upstream connections that waited too long, and bring the gauges up to date for those who get them without asking.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use gatepass_certs::rotate::{Loaded, Rotating};
 use gatepass_certs::subject::{NoSubject, Subject};
+use gatepass_config::listeners::Compat;
 use gatepass_policy::identity::Identity;
 use jiff::Timestamp;
 use rustls::pki_types::CertificateDer;
@@ -17,6 +18,8 @@ use crate::identity::{Invalid, Registry};
 pub struct Origin {
     /// The listener's name, in facts and records.
     pub name: Arc<str>,
+    /// How its refusals are worded.
+    pub compat: Compat,
 }
 
 /// One client connection.

@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError};
 
 use arc_swap::ArcSwap;
 use gatepass_policy::PolicySet;
-use gatepass_policy::decision::Verdict;
+use gatepass_policy::decision::{Decision, Verdict};
 use gatepass_policy::diagnostic::Diagnostic;
 use gatepass_policy::facts::Facts;
 use gatepass_policy::overrides::{Dormant, NORMAL, Override, Overrides};
@@ -15,6 +15,7 @@ use jiff::Timestamp;
 use tokio::sync::{Mutex, watch};
 
 use crate::evidence::parts::PolicyRef;
+use crate::observe;
 
 /// Where the policy comes from.
 #[derive(Clone, Debug)]
@@ -47,13 +48,21 @@ pub struct Snapshot {
     pub loaded: Timestamp,
     /// How records name it.
     pub reference: PolicyRef,
+    /// Until when denials are only recorded.
+    pub observe: Option<Timestamp>,
 }
 
 impl Snapshot {
-    fn new(set: Arc<PolicySet>, over: &Over, generation: u64, loaded: Timestamp) -> Snapshot {
+    fn new(
+        set: Arc<PolicySet>,
+        over: &Over,
+        generation: u64,
+        loaded: Timestamp,
+        observe: Option<Timestamp>,
+    ) -> Snapshot {
         let reference = PolicyRef::new(set.bundle(), set.digest(), 0);
         let (overrides, dormant) = set.lay(&over.mode, &over.overrides);
-        Snapshot { set, overrides, dormant, generation, change: 0, loaded, reference }
+        Snapshot { set, overrides, dormant, generation, change: 0, loaded, reference, observe }
     }
 
     /// Decide on these facts.
@@ -61,14 +70,20 @@ impl Snapshot {
         self.set.decide_under(facts, &self.overrides)
     }
 
+    /// Whether this denial is only recorded, and carried.
+    pub fn only_observes(&self, facts: &Facts, denial: &Decision) -> bool {
+        observe::carries(self.observe, self.overrides.mode(), facts, denial)
+    }
+
     /// The first moment after this one at which an answer can change although nobody changes anything.
     pub fn next_end(&self, after: Timestamp) -> Option<Timestamp> {
-        [self.set.next_expiry(after), self.overrides.next_end(after)].into_iter().flatten().min()
+        let observing = self.observe.filter(|end| *end > after);
+        [self.set.next_expiry(after), self.overrides.next_end(after), observing].into_iter().flatten().min()
     }
 
     /// What another policy would be under the same overrides.
     pub fn candidate(&self, set: Arc<PolicySet>, over: &Over) -> Snapshot {
-        Snapshot::new(set, over, self.generation, self.loaded)
+        Snapshot::new(set, over, self.generation, self.loaded, self.observe)
     }
 }
 
@@ -128,6 +143,8 @@ pub struct PolicyStore {
     changes: watch::Sender<u64>,
     /// One reload at a time; the last to read is the last to swap.
     reloading: Mutex<()>,
+    /// Until when denials are only recorded.
+    observe: Option<Timestamp>,
 }
 
 impl PolicyStore {
@@ -135,7 +152,7 @@ impl PolicyStore {
     pub fn load(source: Source, now: Timestamp) -> Result<(PolicyStore, Vec<Diagnostic>), String> {
         let (set, warnings) = compile(&source, now)?;
         let over = Over::nothing();
-        let snapshot = Snapshot::new(Arc::new(set), &over, 1, now);
+        let snapshot = Snapshot::new(Arc::new(set), &over, 1, now, None);
         let store = PolicyStore {
             source,
             current: ArcSwap::from_pointee(snapshot),
@@ -144,8 +161,19 @@ impl PolicyStore {
             over: std::sync::Mutex::new(Arc::new(over)),
             changes: watch::Sender::new(0),
             reloading: Mutex::new(()),
+            observe: None,
         };
         Ok((store, warnings))
+    }
+
+    /// The same, only recording denials until then.
+    #[must_use]
+    pub fn observing(mut self, until: Option<Timestamp>) -> PolicyStore {
+        self.observe = until;
+        let now = self.current.load_full();
+        let set = Arc::clone(&now.set);
+        self.current.store(Arc::new(Snapshot::new(set, &self.over(), now.generation, now.loaded, until)));
+        self
     }
 
     /// The snapshot in force. Hold it for one decision line, so that all its stages are explained by one policy.
@@ -168,14 +196,14 @@ impl PolicyStore {
         let mut held = self.over.lock().unwrap_or_else(PoisonError::into_inner);
         *held = Arc::new(over);
         let now = self.current.load_full();
-        self.put(Snapshot::new(Arc::clone(&now.set), &held, now.generation, now.loaded))
+        self.put(Snapshot::new(Arc::clone(&now.set), &held, now.generation, now.loaded, self.observe))
     }
 
     /// Another policy, under the same overrides.
     pub(crate) fn activate(&self, set: PolicySet, now: Timestamp) -> Arc<Snapshot> {
         let generation = self.generations.fetch_add(1, Ordering::Relaxed) + 1;
         let held = self.over.lock().unwrap_or_else(PoisonError::into_inner);
-        self.put(Snapshot::new(Arc::new(set), &held, generation, now))
+        self.put(Snapshot::new(Arc::new(set), &held, generation, now, self.observe))
     }
 
     /// Called with `over` held, so that the numbers are those of the order in which snapshots are in force.

@@ -3,9 +3,12 @@
 //! Most clients show their user only the reason phrase of a refused CONNECT, some only the code, a few the header block;
 //! nobody shows the body. So the explanation stands in all of them, the shortest first, and each carries the decision id.
 
+mod smokescreen;
+
 use std::fmt::Write as _;
 use std::sync::Arc;
 
+use gatepass_config::listeners::Compat;
 use gatepass_policy::decision::Reason;
 use uuid::Uuid;
 
@@ -23,6 +26,8 @@ pub struct Refusal {
     pub record: Arc<DecisionRecord>,
     /// A more exact status than the reason's own, for a malformed head (RFC 9110 section 15, RFC 6585 section 5).
     pub status: Option<u16>,
+    /// Seconds after which it may be worth asking again, where that is known.
+    pub retry_after: Option<u64>,
 }
 
 /// How the client wants to read the explanation.
@@ -114,30 +119,50 @@ impl Refusal {
     }
 
     /// The whole HTTP/1.1 answer.
-    pub fn response(&self, form: Form, after: After, body: Body) -> Vec<u8> {
-        let status = self.status();
+    pub fn response(&self, form: Form, after: After, body: Body, compat: Compat) -> Vec<u8> {
         let text = match form {
             Form::Text => explain(&self.record),
             Form::Json => self.json(),
         };
+        match compat {
+            Compat::None => self.own(form, &text, after, body),
+            Compat::Smokescreen => {
+                let said = smokescreen::refusal(self);
+                let proxy_status = (row(self.reason()).error, self.record.reason.text.as_str());
+                let status_line = format!("HTTP/1.1 {} {}", said.status, said.phrase);
+                assemble(
+                    &status_line,
+                    proxy_status,
+                    self.record.id,
+                    &said.fields(),
+                    (form, &said.body(form, &text)),
+                    after,
+                    body,
+                )
+            }
+        }
+    }
+
+    fn own(&self, form: Form, text: &str, after: After, body: Body) -> Vec<u8> {
+        let status = self.status();
         let challenges = match status {
-            407 => CHALLENGES,
-            429 | 503 => "Retry-After: 5\r\n",
-            _ => "",
+            407 => CHALLENGES.to_owned(),
+            429 | 503 => format!("Retry-After: {}\r\n", self.retry_after.unwrap_or(RETRY_AFTER)),
+            _ => String::new(),
         };
         let status_line = format!("HTTP/1.1 {status} {}", self.phrase());
         let proxy_status = (row(self.reason()).error, self.record.reason.text.as_str());
-        assemble(&status_line, proxy_status, self.record.id, challenges, (form, &text), after, body)
+        assemble(&status_line, proxy_status, self.record.id, &challenges, (form, text), after, body)
     }
 
     fn reason(&self) -> Reason {
         self.record.reason.code
     }
 
-    /// A malformed request deserves its particulars in the phrase: whoever wrote the client reads nothing else.
+    /// A malformed request and a limit deserve their particulars in the phrase: whoever wrote the client reads nothing else.
     fn short(&self) -> &str {
         match self.reason() {
-            Reason::InvalidRequest => self.record.reason.text.as_str(),
+            Reason::InvalidRequest | Reason::Limit => self.record.reason.text.as_str(),
             reason => reason.sentence(),
         }
     }
@@ -147,12 +172,15 @@ impl Refusal {
     }
 }
 
+/// Seconds until a gateway that is full may have room again.
+const RETRY_AFTER: u64 = 5;
+
 /// What a client can authenticate with (RFC 9110 section 11.7.1).
 const CHALLENGES: &str = "Proxy-Authenticate: Basic realm=\"gatepass\", charset=\"UTF-8\"\r\nProxy-Authenticate: Bearer realm=\"gatepass\"\r\n";
 
 /// The answer where an admitted request came to nothing because of the upstream, before a byte of its answer was
 /// passed on. `error` is of RFC 9209 section 2.3.
-pub fn upstream_failed(id: Uuid, status: u16, text: &str, form: Form, body: Body) -> Vec<u8> {
+pub fn upstream_failed(id: Uuid, (status, text): (u16, &str), form: Form, body: Body, compat: Compat) -> Vec<u8> {
     let error = match status {
         504 => "http_response_timeout",
         502 => "http_protocol_error",
@@ -163,7 +191,15 @@ pub fn upstream_failed(id: Uuid, status: u16, text: &str, form: Form, body: Body
         Form::Text => format!("FAIL  {id}\n      {text}\n"),
         Form::Json => serde_json::json!({"id": id.to_string(), "reason": {"text": text}}).to_string() + "\n",
     };
-    assemble(&line, (error, text), id, "", (form, &explanation), After::Close, body)
+    match compat {
+        Compat::None => assemble(&line, (error, text), id, "", (form, &explanation), After::Close, body),
+        Compat::Smokescreen => {
+            let said = smokescreen::upstream_failed(status, text);
+            let line = format!("HTTP/1.1 {} {}", said.status, said.phrase);
+            let explanation = said.body(form, &explanation);
+            assemble(&line, (error, text), id, &said.fields(), (form, &explanation), After::Close, body)
+        }
+    }
 }
 
 fn assemble(
@@ -215,13 +251,13 @@ mod tests {
         let client = "192.0.2.1:40000".parse().unwrap();
         let mut record = DecisionRecord::unread(jiff::Timestamp::UNIX_EPOCH, client, "test", reason, text);
         record.id = uuid::Uuid::now_v7();
-        Refusal { record: Arc::new(record), status: None }
+        Refusal { record: Arc::new(record), status: None, retry_after: None }
     }
 
     #[test]
     fn nothing_a_client_sends_can_break_out_of_the_head() {
         let refusal = refusal(Reason::InvalidRequest, "bad \"host\"\r\nSet-Cookie: x\u{202e}");
-        let answer = String::from_utf8(refusal.response(Form::Text, After::Close, Body::Sent)).unwrap();
+        let answer = String::from_utf8(refusal.response(Form::Text, After::Close, Body::Sent, Compat::None)).unwrap();
         let head = answer.split("\r\n\r\n").next().unwrap();
         assert!(!head.contains("\r\nSet-Cookie"), "{head}");
         assert!(head.lines().all(|line| !line.starts_with("Set-Cookie")), "{head}");
@@ -234,7 +270,8 @@ mod tests {
         for &reason in Reason::ALL {
             let refusal = refusal(reason, "");
             assert!((400..600).contains(&refusal.status()), "{reason}");
-            let answer = String::from_utf8(refusal.response(Form::Json, After::Close, Body::Sent)).unwrap();
+            let answer =
+                String::from_utf8(refusal.response(Form::Json, After::Close, Body::Sent, Compat::None)).unwrap();
             assert!(answer.contains(&format!("Gatepass-Decision: {}", refusal.record.id)));
             assert!(answer.contains("Proxy-Status: gatepass; error=") && answer.contains("Connection: close"));
             assert_eq!(answer.contains("Proxy-Authenticate"), refusal.status() == 407, "{reason}");

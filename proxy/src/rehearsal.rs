@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use gatepass_policy::decision::Verdict;
-use gatepass_policy::facts::{Facts, Hello, Protocol, Resolved, Tls};
+use gatepass_policy::facts::{Facts, Hello, Proof, Protocol, Resolved, ServerCertificate, Tls, Upstream};
 use gatepass_policy::host::{Authority, Host};
 use gatepass_policy::identity::Identity;
 use jiff::{SignedDuration, Timestamp};
@@ -166,6 +166,7 @@ fn facts_of(json: &Value, candidate: &Snapshot, shared: &Shared, now: Timestamp)
             alpn: strings("/tls/alpn"),
             versions: strings("/tls/versions"),
             ech: json.pointer("/tls/ech").and_then(Value::as_bool).unwrap_or(false),
+            ja4: text("/tls/ja4").map(Box::from),
         })),
         // Nothing hung on it then; the rules of the candidate may be others, and then it counts as absent.
         (_, Some(false) | None) => Some(Tls::Absent),
@@ -189,12 +190,57 @@ fn facts_of(json: &Value, candidate: &Snapshot, shared: &Shared, now: Timestamp)
             secure: json.pointer("/dns/secure").and_then(Value::as_bool).unwrap_or(false),
         }),
         tls,
+        upstream: upstream(json),
     })
+}
+
+/// What the server had proved. Where nobody had asked, it stays unknown, and what hangs on it is told as pending.
+fn upstream(json: &Value) -> Option<Arc<Upstream>> {
+    let of = json.get("upstream")?;
+    let text = |key: &str| of.get(key).and_then(Value::as_str);
+    let owned = |key: &str| text(key).map(str::to_owned);
+    let fault = || Box::from(text("fault").unwrap_or_default());
+    let Some(not_after) = text("not_after") else { return Some(Arc::new(Upstream::Nothing(fault()))) };
+    let names = of.get("dns_sans").and_then(Value::as_array).into_iter().flatten();
+    Some(Arc::new(Upstream::Shown(ServerCertificate {
+        proof: if of.get("verified")? == true { Proof::Verified } else { Proof::Unverified(fault()) },
+        dns_sans: Some(names.filter_map(Value::as_str).map(str::to_owned).collect()),
+        issuer: owned("issuer"),
+        spki_sha256: owned("spki_sha256"),
+        not_after: not_after.parse().ok(),
+        tls_version: owned("tls_version"),
+    })))
 }
 
 #[cfg(test)]
 mod tests {
+    use gatepass_policy::decision::Reason;
+
     use super::*;
+    use crate::evidence::DecisionRecord;
+    use crate::evidence::parts::PolicyRef;
+    use crate::evidence::tests::all_facts;
+
+    #[test]
+    fn what_a_server_proved_is_read_back_from_the_record() {
+        let read_back = |upstream: Option<Arc<Upstream>>| {
+            let facts = Facts { upstream, ..all_facts() };
+            let record = DecisionRecord::refused(&facts, Reason::NoRule, "", PolicyRef::new("corp", "00ff", 0));
+            (super::upstream(&serde_json::to_value(record).unwrap()), facts.upstream)
+        };
+        let shown = all_facts().upstream.as_deref().cloned();
+        let Some(Upstream::Shown(certificate)) = shown else { panic!("all facts are there") };
+        let verified = ServerCertificate { proof: Proof::Verified, ..certificate.clone() };
+        for upstream in [
+            None,
+            Some(Upstream::Shown(certificate)),
+            Some(Upstream::Shown(verified)),
+            Some(Upstream::Nothing("the server does not speak TLS".into())),
+        ] {
+            let (read, written) = read_back(upstream.map(Arc::new));
+            assert_eq!(read, written);
+        }
+    }
 
     #[tokio::test]
     async fn a_rehearsal_that_is_not_waited_for_keeps_others_from_beginning_until_it_ends() {

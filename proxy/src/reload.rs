@@ -37,11 +37,24 @@ pub async fn keep_floor(shared: Arc<Shared>) {
     }
 }
 
+/// Why everything is read again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// Somebody asked for it: SIGHUP.
+    Asked,
+    /// Something may have changed.
+    Looked,
+}
+
 /// Read policy, certificates and what the collector is shown once; each keeps what it has where the new is not valid, and says so.
-pub async fn once(shared: &Arc<Shared>, gates: &[Gate]) {
+pub async fn once(shared: &Arc<Shared>, gates: &[Gate], cause: Cause) {
     let now = shared.clock.now();
     collector(shared).await;
     admin(shared, now).await;
+    // The machine's own anchors take long to read, and change with its packages, not with a bundle.
+    if cause == Cause::Asked || shared.probed_by.ca.is_some() {
+        anchors(shared).await;
+    }
     match shared.policy.reload(now).await {
         Reload::Unchanged | Reload::StillRefused => {}
         Reload::Activated(snapshot) => {
@@ -93,6 +106,18 @@ async fn admin(shared: &Shared, now: jiff::Timestamp) {
     match tokio::task::spawn_blocking(move || kept.reload(now)).await {
         Ok(said) => said.iter().for_each(|line| eprintln!("{line}")),
         Err(_) => eprintln!("operators: reading them ended in a fault of the gateway"),
+    }
+}
+
+/// Read again whom the gateway trusts to vouch for servers.
+async fn anchors(shared: &Arc<Shared>) {
+    let ours = Arc::clone(shared);
+    let read = tokio::task::spawn_blocking(move || startup::probe::read_again(&ours));
+    match read.await {
+        Ok(Ok(false)) => {}
+        Ok(Ok(true)) => eprintln!("probe: other authorities are trusted from now on"),
+        Ok(Err(problem)) => eprintln!("probe: the same authorities are trusted as before\n{problem}"),
+        Err(_) => eprintln!("probe: reading whom to trust ended in a fault of the gateway"),
     }
 }
 

@@ -3,6 +3,7 @@
 use gatepass_policy::facts::Protocol;
 use gatepass_policy::host::Host;
 
+use crate::budget::Meter;
 use crate::carriage::{carry_upgrade, close};
 use crate::client::Said;
 use crate::conversation::{Conversation, Next};
@@ -10,7 +11,7 @@ use crate::dial;
 use crate::evidence::Admission;
 use crate::evidence::words::Ending;
 use crate::exception_request::{self, Errand};
-use crate::forward::{self, Answered, Counts, Failure, Fault, Key, Retry, Upstream};
+use crate::forward::{self, Answered, Counts, Exchange, Failure, Fault, Key, Retry, Upstream};
 use crate::http1::{Framing, RequestHead, Target, body};
 use crate::live::Listed;
 use crate::passage::{self, Clearance, Connected, Intent};
@@ -28,7 +29,8 @@ pub async fn serve(conversation: Box<Conversation>, head: RequestHead, shared: &
     // What is already here of a body must be sound before anything is decided, looked up or dialled.
     if let Err(error) = body::sound_so_far(head.framing, &conversation.buffer, &shared.head) {
         let refusal = passage::malformed(&conversation.peer, Some(error.status()), error.text(), shared);
-        let answer = refusal.response(form, After::Close, Body::for_method(head.method()));
+        let sent = Body::for_method(head.method());
+        let answer = refusal.response(form, After::Close, sent, conversation.peer.listener.compat);
         conversation.client.farewell(&answer).await;
         return Next::End;
     }
@@ -70,7 +72,7 @@ async fn open<'a>(clearance: Clearance<'a>, head: &RequestHead, shared: &Shared)
         let admitted = clearance.reuse(at).await?;
         return Ok(Opened { admitted, upstream, at, key });
     }
-    let admitted = clearance.dial().await?.admit(None).await.map_err(|refused| refused.refusal)?;
+    let admitted = clearance.dial().await?.admit().await.map_err(|refused| refused.refusal)?;
     let key = Key { endpoint: admitted.at.endpoint.address(), authority: authority.clone() };
     let upstream = Upstream::new(admitted.upstream);
     Ok(Opened { admitted: (admitted.admission, admitted.listed), upstream, at: admitted.at, key })
@@ -87,19 +89,7 @@ async fn carry(
     let Opened { admitted, mut upstream, at, key } = opened;
     let mut counts = Counts::default();
     let mut drain = conversation.drain.clone();
-    let Conversation { client, buffer, .. } = &mut *conversation;
-    let exchanged = async {
-        let outcome = forward::exchange(client, buffer, head, &mut upstream, &shared.forward, &mut counts).await;
-        if let Err(failure) = &outcome
-            && failure.retry == Retry::Safe
-            && let Ok(dialled) = dial::dial(&[at.endpoint], &shared.dial, None).await
-        {
-            // The pooled connection had died of old age. The same decision's endpoint is dialled once, no other.
-            upstream = Upstream::new(dialled.stream);
-            return forward::exchange(client, buffer, head, &mut upstream, &shared.forward, &mut counts).await;
-        }
-        outcome
-    };
+    let exchanged = exchange(&mut conversation, head, (&mut upstream, at), &mut counts, admitted.1.meter(), shared);
     let outcome = tokio::select! {
         biased;
         ending = admitted.1.cut() => {
@@ -134,18 +124,47 @@ async fn carry(
                 Next::End
             }
         },
+        Err(Failure { fault: Fault::Spent, .. }) => {
+            // As after a cut: neither side is to take its part for the whole.
+            let _ = upstream.stream().set_zero_linger();
+            conversation.client.reset();
+            close(admitted, counts, Ending::Limit, shared);
+            Next::End
+        }
         Err(failure) => {
             let id = admitted.0.id();
             close(admitted, counts, ending(&failure), shared);
             if failure.answered == Answered::Nothing {
                 let (status, text) = (failure.fault.status(), failure.fault.text());
-                let answer = refusal::upstream_failed(id, status, text, form, Body::for_method(head.method()));
-                let Conversation { client, .. } = *conversation;
-                client.farewell(&answer).await;
+                let (sent, compat) = (Body::for_method(head.method()), conversation.peer.listener.compat);
+                let answer = refusal::upstream_failed(id, (status, text), form, sent, compat);
+                conversation.client.farewell(&answer).await;
             }
             Next::End
         }
     }
+}
+
+/// The exchange, once more where the connection that was to carry it had died of old age.
+async fn exchange(
+    conversation: &mut Conversation,
+    head: &RequestHead,
+    (upstream, at): (&mut Upstream, Connected),
+    counts: &mut Counts,
+    meter: &Meter,
+    shared: &Shared,
+) -> Result<Exchange, Failure> {
+    let Conversation { client, buffer, .. } = conversation;
+    let outcome = forward::exchange(client, buffer, head, upstream, &shared.forward, counts, meter).await;
+    if let Err(failure) = &outcome
+        && failure.retry == Retry::Safe
+        && let Ok(dialled) = dial::dial(&[at.endpoint], &shared.dial, None).await
+    {
+        // The same decision's endpoint is dialled once, no other.
+        *upstream = Upstream::new(dialled.stream);
+        return forward::exchange(client, buffer, head, upstream, &shared.forward, counts, meter).await;
+    }
+    outcome
 }
 
 /// How an exchange ended that failed.
@@ -153,6 +172,7 @@ fn ending(failure: &Failure) -> Ending {
     match failure.fault {
         Fault::ClientGone | Fault::ClientIdle | Fault::RequestBody(_) => Ending::ClientClosed,
         Fault::TooLong => Ending::MaxDuration,
+        Fault::Spent => Ending::Limit,
         Fault::Connect
         | Fault::UpstreamClosed
         | Fault::UpstreamTimeout
@@ -165,14 +185,15 @@ fn ending(failure: &Failure) -> Ending {
 
 /// A denial leaves the connection usable where nothing of a body is on its way.
 async fn refuse(mut conversation: Box<Conversation>, head: &RequestHead, refusal: &Refusal, form: Form) -> Next {
+    let (sent, compat) = (Body::for_method(head.method()), conversation.peer.listener.compat);
     if head.keep_alive && head.framing == Framing::None && conversation.drain.phase() == Phase::Serving {
-        let answer = refusal.response(form, After::KeepAlive, Body::for_method(head.method()));
+        let answer = refusal.response(form, After::KeepAlive, sent, compat);
         return match conversation.client.say(&answer).await {
             Said::Yes => Next::Head(conversation),
             Said::No => Next::End,
         };
     }
-    let answer = refusal.response(form, After::Close, Body::for_method(head.method()));
+    let answer = refusal.response(form, After::Close, sent, compat);
     conversation.client.farewell(&answer).await;
     Next::End
 }

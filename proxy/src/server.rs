@@ -76,6 +76,7 @@ impl Gateway {
         tasks.push(tokio::spawn(live::keep(Arc::clone(&shared), gates.clone())));
         tasks.push(tokio::spawn(operations::sweep(Arc::clone(&shared))));
         tasks.push(tokio::spawn(Arc::clone(&shared.state).keep()));
+        tasks.push(tokio::spawn(shared.budgets.clone().keep()));
         let metrics = Arc::clone(&shared.metrics);
         tasks.push(tokio::spawn(async move { metrics.keep().await }));
         Ok(Gateway { shared, shutdown, tasks, gates, addresses, admin: admin_told })
@@ -97,6 +98,7 @@ impl Gateway {
         // The accept loops end by themselves; what keeps the rest current is not waited for.
         self.shutdown.finish(patience).await;
         self.shared.pool.clear();
+        self.shared.budgets.settle().await;
         let flushed = self.shared.evidence.flush(patience.max(FLUSH_MIN)).await;
         if let Some(telemetry) = &self.shared.telemetry {
             telemetry.end(FLUSH_MIN).await;

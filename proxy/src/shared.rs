@@ -8,6 +8,7 @@ use gatepass_policy::address::Floor;
 use tokio::sync::Semaphore;
 
 use crate::admin::Kept;
+use crate::budget::Budgets;
 use crate::clock::Clock;
 use crate::evidence::Evidence;
 use crate::forward::Pool;
@@ -15,6 +16,7 @@ use crate::identity::Registry;
 use crate::live::Live;
 use crate::metrics::Metrics;
 use crate::policy_store::PolicyStore;
+use crate::probe::Probe;
 use crate::resolver::Resolver;
 use crate::startup::Renewal;
 use crate::state::State;
@@ -43,6 +45,10 @@ pub struct Shared {
     pub floor: ArcSwap<Floor>,
     /// Who is who.
     pub identity: Registry,
+    /// What servers prove to the gateway itself.
+    pub probe: Probe,
+    /// Whom it trusts to vouch for them, to be read again.
+    pub probed_by: gatepass_config::probe::Probe,
     /// Metrics.
     pub metrics: Arc<Metrics>,
     /// Traces of requests, if there are any.
@@ -53,6 +59,8 @@ pub struct Shared {
     pub pool: Pool,
     /// Buffers and pipes of tunnels.
     pub pools: tunnel::Pools,
+    /// What the limits of rules have let who have.
+    pub budgets: Budgets,
     /// The open tunnels.
     pub live: Live,
     /// Room for client connections.

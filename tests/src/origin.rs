@@ -6,7 +6,8 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use gatepass_certs::mint::{Ca, Leaf, Name, Validity};
+use gatepass_certs::mint::{Ca, Issued, Leaf, Name, Validity};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 use crate::PATIENCE;
@@ -66,6 +67,11 @@ impl Origin {
         Origin::start("127.0.0.1:0", Manner::Https(server_config(ca, names)))
     }
 
+    /// Answers HTTP inside TLS, showing what this says.
+    pub fn presenting(config: Arc<ServerConfig>) -> Origin {
+        Origin::start("127.0.0.1:0", Manner::Https(config))
+    }
+
     /// Serves these files inside TLS, under these names; every other path is 404.
     pub fn files(ca: &Ca, names: &[&str], files: Files) -> Origin {
         Origin::start("127.0.0.1:0", Manner::Files(server_config(ca, names), Arc::new(files)))
@@ -123,12 +129,21 @@ impl Origin {
 fn server_config(ca: &Ca, names: &[&str]) -> Arc<ServerConfig> {
     let validity = Validity::from(jiff::Timestamp::now(), jiff::SignedDuration::from_hours(1)).unwrap();
     let names = names.iter().map(|name| name.parse().map_or_else(|_| Name::Dns((*name).to_owned()), Name::Ip));
-    let issued = ca.issue(&Leaf::server(names.collect(), validity)).unwrap();
+    http_server(&ca.issue(&Leaf::server(names.collect(), validity)).unwrap())
+}
+
+/// TLS of a server that shows a certificate, whatever that is worth.
+pub fn http_server(issued: &Issued) -> Arc<ServerConfig> {
+    server_showing(issued.chain(), issued.key())
+}
+
+/// The same of any certificates and key.
+pub fn server_showing(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> Arc<ServerConfig> {
     let config = ServerConfig::builder_with_provider(gatepass_certs::provider())
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_no_client_auth()
-        .with_single_cert(issued.chain(), issued.key())
+        .with_single_cert(chain, key)
         .unwrap();
     Arc::new(config)
 }

@@ -5,6 +5,7 @@ mod corpus;
 mod files;
 mod listener;
 mod names;
+mod probe;
 mod revocation;
 mod weak;
 

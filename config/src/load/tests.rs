@@ -8,6 +8,7 @@ use crate::dns::{Dnssec, Server};
 use crate::evidence::{Compression, Durability, Form, RequestPath, Stdout, Transport, WhenFull};
 use crate::identity::NameKind;
 use crate::listeners::{ClientCertificates, Presence};
+use crate::probe::Machine;
 use crate::problem::Severity;
 use crate::scratch::Scratch;
 use crate::telemetry::{Metrics, Parent};
@@ -70,6 +71,28 @@ fn the_smallest_file_loads_and_opens_nothing_more_than_it_says() {
     assert_eq!(config.evidence.stdout, Stdout::Text);
     assert_eq!(config.limits, Limits::default());
     assert!(config.warnings.is_empty());
+}
+
+#[test]
+fn whom_probes_trust_is_the_machine_unless_the_file_says_otherwise() {
+    let of = |section: &str| {
+        let probe = load_this(&format!("{SMALLEST}{section}")).unwrap().probe;
+        (probe.ca.is_some(), probe.machine)
+    };
+    assert_eq!(of(""), (false, Machine::Trusted));
+    assert_eq!(of("probe: {ca: clients-ca.pem}\n"), (true, Machine::Left));
+    assert_eq!(of("probe: {ca: clients-ca.pem, system: true}\n"), (true, Machine::Demanded));
+    assert_eq!(of("probe: {system: true}\n"), (false, Machine::Demanded));
+    assert_eq!(
+        told(&format!("{SMALLEST}probe: {{system: false}}\n")),
+        [
+            "3:17 nobody would be trusted to vouch for a server | name a file of authorities in `ca`, or leave `system` out"
+        ]
+    );
+    assert_eq!(
+        told(&format!("{SMALLEST}probe: {{ca: missing.pem}}\n")),
+        ["3:13 `probe.ca` names `DIR/missing.pem`, which cannot be used: no such file or directory"]
+    );
 }
 
 const SMALLEST: &str = "listeners: [{name: a, bind: \"127.0.0.1:0\", protocol: http}]\npolicy: {bundle: policy}\n";

@@ -61,6 +61,7 @@ pub(super) fn asked(
         floor: Arc::new(Floor::default()),
         resolved: given.resolved,
         tls: given.tls,
+        upstream: given.upstream.map(Arc::new),
     })))
 }
 
@@ -72,8 +73,9 @@ pub(super) fn known_at(facts: &Facts, stage: Stage) -> Facts {
         Protocol::Connect | Protocol::Transparent => None,
     };
     match stage {
-        Stage::Request => Facts { resolved: None, tls: first, ..facts.clone() },
-        Stage::Resolved => Facts { tls: first, ..facts.clone() },
-        Stage::Tls => facts.clone(),
+        Stage::Request => Facts { resolved: None, tls: first, upstream: None, ..facts.clone() },
+        Stage::Resolved => Facts { tls: first, upstream: None, ..facts.clone() },
+        Stage::Tls => Facts { upstream: None, ..facts.clone() },
+        Stage::Certificate => facts.clone(),
     }
 }

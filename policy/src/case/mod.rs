@@ -15,7 +15,7 @@ use jiff::Timestamp;
 
 pub(crate) use check::compile;
 pub use coverage::{ClauseCoverage, Coverage, RuleCoverage};
-pub use invariant::{Invariant, Proof, prove};
+pub use invariant::{Invariant, prove};
 pub use run::{Got, Mismatch, Near, Ran};
 
 use crate::decision::Reason;

@@ -112,7 +112,7 @@ fn walk(set: &PolicySet, facts: &Facts, overrides: Option<&Overrides>) -> (Verdi
         Some(overrides) => set.decide_under(facts, overrides),
         None => set.decide(facts),
     };
-    for stage in [Stage::Request, Stage::Resolved] {
+    for stage in [Stage::Request, Stage::Resolved, Stage::Tls] {
         let known = known_at(facts, stage);
         match decide(&known) {
             Verdict::Pending(_) => {}

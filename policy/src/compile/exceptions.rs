@@ -1,19 +1,64 @@
 //! Exceptions as written to the overrides they are.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::Surroundings;
 use super::lifetime;
 use super::rules::{class_names, networks_of, unique};
+use super::{ExceptionBook, ONE_NAME, Surroundings};
 use crate::decision::{Keeping, RuleInfo};
-use crate::diagnostic::{At, Report};
+use crate::diagnostic::{At, Place, Report, meant_or};
 use crate::document::exceptions::{ExceptionEffect, RawException};
 use crate::document::rules::{Enforcement, Lifts, Trust};
 use crate::overrides::{Kind, Override};
 use crate::rule::{Rule, Selector, Tier, Who};
 
+/// Complain about every guardrail and fragment that an exception names and the bundle does not have.
+pub(super) fn known_targets(
+    around: &Surroundings<'_>,
+    books: &[ExceptionBook],
+    rules: &[(Rule, Place)],
+    report: &mut Report<'_>,
+) {
+    let guardrails: Vec<&str> =
+        rules.iter().filter(|(rule, _)| rule.tier == Tier::Guardrail).map(|(rule, _)| &*rule.info.path).collect();
+    let fragments: Vec<&str> = around.bundle.fragments.iter().map(|grant| grant.id.value.as_str()).collect();
+    for raw in books.iter().flat_map(|book| &book.exceptions) {
+        let (named, known, what) = match &raw.effect {
+            ExceptionEffect::Lifts(named) => (named, &guardrails, "guardrail"),
+            ExceptionEffect::Permits(named) => (named, &fragments, "fragment"),
+        };
+        if !known.contains(&named.value.as_str()) {
+            let help = meant_or(&named.value, known.iter().copied(), || match known.is_empty() {
+                true => format!("the bundle has no {what} at all"),
+                false => format!("it has {}", known.join(", ")),
+            });
+            report.error_help(named.place, format!("the policy has no {what} `{}`", named.value), help);
+        }
+    }
+}
+
+pub(super) type Exceptions = (Vec<Override>, BTreeMap<Box<str>, Place>);
+
+/// Every exception that can be read, and where each stands by its path.
+pub(super) fn all(around: &Surroundings<'_>, books: &[ExceptionBook], report: &mut Report<'_>) -> Exceptions {
+    let (mut found, mut places) = (Vec::new(), BTreeMap::new());
+    for book in books {
+        for raw in &book.exceptions {
+            let one = compile(raw, &book.id, book.owner.as_deref(), around, report);
+            let Some(one) = one else { continue };
+            if let Some(first) = places.insert(one.info().path.clone(), raw.place()) {
+                let message = format!("another exception of this file has the id `{}`", raw.id.value);
+                report.again(raw.place(), first, message, ONE_NAME, "give each exception an id of its own");
+            }
+            found.push(one);
+        }
+    }
+    (found, places)
+}
+
 /// One exception with the place to complain at once it is known whether the policy takes it.
-pub(super) fn compile(
+fn compile(
     raw: &RawException,
     home: &At<String>,
     owner: Option<&str>,
@@ -57,6 +102,8 @@ pub(super) fn compile(
         trust: Trust::Registered,
         lifts: Lifts::NONE,
         keeping: Keeping::AsConfigured,
+        budget: None,
+        review_by: None,
         who: Who::Among(raw.identities.iter().map(selector).collect()),
         hosts: unique(raw.destinations.hosts.iter().map(|at| at.value.clone())),
         ports: raw.destinations.ports.as_slice().into(),

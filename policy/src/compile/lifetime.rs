@@ -12,8 +12,13 @@ pub(super) fn check(raw: &RawRule, around: &Surroundings<'_>, report: &mut Repor
     if let Some(at) = &raw.review_by
         && around.now >= at.value
     {
-        let help = "the deny stays in force: confirm it and move the date";
-        report.warning(at.place, format!("the review of `{}` is overdue", raw.id.value), help);
+        let why = "the deny stays in force, and nobody has said since that it still should";
+        report.warning_why(
+            at.place,
+            format!("the review of `{}` is overdue", raw.id.value),
+            why,
+            "confirm it and move the date",
+        );
     }
     let (Action::Allow, Some(expires)) = (raw.action, &raw.expires) else { return };
     let from = match &raw.issued {
@@ -80,7 +85,7 @@ fn within(
             if !issued {
                 help.push_str(", or say when it was `issued`");
             }
-            report.error_help(expires.place, message, help);
+            report.error_why(expires.place, message, "what nobody renews is over, not forgotten", help);
         }
         // A ceiling beyond the end of time is none.
         Ok(_) | Err(_) => {}

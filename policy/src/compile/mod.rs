@@ -1,5 +1,6 @@
 //! Files to a `PolicySet`, or every reason why not.
 
+mod claims;
 mod exceptions;
 mod lifetime;
 mod rules;
@@ -16,7 +17,7 @@ use sha2::{Digest, Sha256};
 
 use crate::case::{self, Suite};
 use crate::catalogue::Catalogue;
-use crate::diagnostic::{At, Diagnostic, Place, Report};
+use crate::diagnostic::{At, Diagnostic, Place, Report, meant_or};
 use crate::document::bundle::{Bundle, Reach};
 use crate::document::cases::RawSuite;
 use crate::document::catalogue::CidrSet;
@@ -25,7 +26,6 @@ use crate::document::rules::{Book, RawRule};
 use crate::document::workloads::Workload;
 use crate::document::{self, Body, Document};
 use crate::limits::Limits;
-use crate::overrides::Override;
 use crate::registry::{Registry, UNCLASSIFIED};
 use crate::rule::Rule;
 use crate::set::PolicySet;
@@ -134,16 +134,23 @@ fn sort(documents: Vec<Document>, report: &mut Report<'_>) -> Option<Parts> {
     let mut bundle: Option<(At<String>, Option<String>, Bundle)> = None;
     let (mut workloads, mut tagged, mut cidr_sets, mut books) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let (mut excepted, mut suites) = (Vec::new(), Vec::new());
-    let mut ids = BTreeSet::new();
+    let mut ids: BTreeMap<String, Place> = BTreeMap::new();
     for Document { id, owner, body } in documents {
-        if !ids.insert(id.value.clone()) {
-            let help = "paths such as `payments/stripe` must name one rule";
-            report.error_help(id.place, format!("another file has the id `{}`", id.value), help);
+        if let Some(first) = ids.get(&id.value).copied() {
+            let message = format!("another file has the id `{}`", id.value);
+            let why = "paths such as `payments/stripe` must name one rule, in decisions and in exceptions";
+            report.again(id.place, first, message, why, "give each file an id of its own");
+        } else {
+            ids.insert(id.value.clone(), id.place);
         }
         match body {
             Body::Bundle(found) => match &bundle {
                 None => bundle = Some((id, owner, *found)),
-                Some(_) => report.error(id.place, "the bundle has two files of kind `Bundle`"),
+                Some((first, ..)) => {
+                    let why = "scopes and lifetimes would hang on which of the two is read";
+                    let message = "the bundle has two files of kind `Bundle`";
+                    report.again(id.place, first.place, message, why, "merge the two");
+                }
             },
             Body::Workloads(mut found) => workloads.append(&mut found),
             Body::Destinations(mut found) => {
@@ -182,6 +189,7 @@ struct Surroundings<'p> {
     classes: BTreeSet<&'p str>,
     sets: BTreeMap<&'p str, &'p CidrSet>,
     bundle: &'p Bundle,
+    words: claims::Vocabulary,
     now: Timestamp,
 }
 
@@ -193,17 +201,19 @@ fn build(
     report: &mut Report<'_>,
 ) -> Option<PolicySet> {
     let Parts { name, owner, bundle, workloads, catalogue, cidr_sets, books, exceptions, suites: _ } = parts;
-    let around =
-        Surroundings { classes: classes(&bundle, report), sets: sets(&cidr_sets, now, report), bundle: &bundle, now };
+    let words = claims::Vocabulary { tags: catalogue.all_tags(), labels: claims::labels(&workloads) };
+    let classes = classes(&bundle, report);
+    let around = Surroundings { classes, sets: sets(&cidr_sets, now, report), bundle: &bundle, words, now };
     check_classes(&around, &workloads, report);
     let registry = Registry::build(workloads, &around.classes, limits, report);
     let rules = rules_of(&around, &books, report);
-    let (excepted, places) = exceptions_of(&around, &exceptions, report);
+    let (excepted, places) = exceptions::all(&around, &exceptions, report);
     let global = rules.iter().filter(|(rule, _)| matches!(crate::index::keys(rule), crate::index::Keys::Global));
     if let Some((_, place)) = global.into_iter().nth(limits.global_rules) {
         let message = format!("more than {} rules have neither a host nor a CIDR key", limits.global_rules);
         report.error_help(*place, message, "each of them is evaluated in every decision: name `hosts` or `cidrs`");
     }
+    exceptions::known_targets(&around, &exceptions, &rules, report);
     if report.has_errors() {
         return None;
     }
@@ -211,12 +221,15 @@ fn build(
     let terms = Terms::of(bundle, owner.as_deref().unwrap_or(&name.value));
     let names = (name.value.into(), digest(files).into());
     let set = PolicySet::new(names, rules, registry, catalogue, terms, *limits).with_exceptions(excepted);
-    for dormant in crate::overrides::refused(&set) {
+    for (dormant, help) in crate::overrides::refused(&set) {
         let place = places.get(&dormant.path).copied().unwrap_or(Place::NOWHERE);
-        report.error(place, dormant.why);
+        report.error_help(place, dormant.why, help);
     }
     Some(set)
 }
+
+/// Why an id stands once.
+const ONE_NAME: &str = "a path in a record must name one thing";
 
 fn rules_of(around: &Surroundings<'_>, books: &[RuleBook], report: &mut Report<'_>) -> Vec<(Rule, Place)> {
     let mut compiled = Vec::new();
@@ -228,7 +241,11 @@ fn rules_of(around: &Surroundings<'_>, books: &[RuleBook], report: &mut Report<'
                 let grant = around.bundle.fragments.iter().find(|grant| grant.id.value == book.id.value);
                 if grant.is_none() {
                     let message = format!("the fragment `{}` is not listed in the bundle", book.id.value);
-                    report.error_help(book.id.place, message, "list it under `fragments`, with its scope");
+                    let listed = around.bundle.fragments.iter().map(|grant| grant.id.value.as_str());
+                    let help = meant_or(&book.id.value, listed, || {
+                        "list it under `fragments` of the bundle, with its scope".to_owned()
+                    });
+                    report.error_why(book.id.place, message, "a team's scope is granted, never taken", help);
                     continue;
                 }
                 grant
@@ -236,10 +253,11 @@ fn rules_of(around: &Surroundings<'_>, books: &[RuleBook], report: &mut Report<'
         };
         let scope = grant.map(|grant| scope::CompiledScope::of(&grant.scope));
         let owner = book.owner.as_deref().or_else(|| grant.and_then(|grant| grant.owner.as_deref()));
-        let mut ids = BTreeSet::new();
+        let mut ids = BTreeMap::new();
         for raw in &book.rules {
-            if !ids.insert(&raw.id.value) {
-                report.error(raw.id.place, format!("another rule of this file has the id `{}`", raw.id.value));
+            if let Some(first) = ids.insert(&raw.id.value, raw.id.place) {
+                let message = format!("another rule of this file has the id `{}`", raw.id.value);
+                report.again(raw.id.place, first, message, ONE_NAME, "give each rule an id of its own");
             }
             let home = rules::Home { id: &book.id.value, owner, scope: scope.as_ref() };
             let rule = rules::compile(raw, &home, around, &mut shared, report);
@@ -249,30 +267,15 @@ fn rules_of(around: &Surroundings<'_>, books: &[RuleBook], report: &mut Report<'
     compiled
 }
 
-type Exceptions = (Vec<Override>, BTreeMap<Box<str>, Place>);
-
-fn exceptions_of(around: &Surroundings<'_>, books: &[ExceptionBook], report: &mut Report<'_>) -> Exceptions {
-    let (mut found, mut places) = (Vec::new(), BTreeMap::new());
-    for book in books {
-        for raw in &book.exceptions {
-            let one = exceptions::compile(raw, &book.id, book.owner.as_deref(), around, report);
-            let Some(one) = one else { continue };
-            if places.insert(one.info().path.clone(), raw.place()).is_some() {
-                report.error(raw.place(), format!("another exception of this file has the id `{}`", raw.id.value));
-            }
-            found.push(one);
-        }
-    }
-    (found, places)
-}
-
 fn classes<'p>(bundle: &'p Bundle, report: &mut Report<'_>) -> BTreeSet<&'p str> {
-    let mut classes = BTreeSet::new();
+    let mut classes = BTreeMap::new();
     for class in &bundle.data_classes {
-        if !classes.insert(class.value.as_str()) {
-            report.error(class.place, format!("the data class `{}` stands twice", class.value));
+        if let Some(first) = classes.insert(class.value.as_str(), class.place) {
+            let message = format!("the data class `{}` stands twice", class.value);
+            report.again(class.place, first, message, "two descriptions of one class mislead", "keep one of them");
         }
     }
+    let mut classes: BTreeSet<&str> = classes.into_keys().collect();
     // It exists whether the catalogue describes it or not.
     classes.insert(UNCLASSIFIED);
     classes
@@ -281,8 +284,10 @@ fn classes<'p>(bundle: &'p Bundle, report: &mut Report<'_>) -> BTreeSet<&'p str>
 fn sets<'p>(sets: &'p [CidrSet], now: Timestamp, report: &mut Report<'_>) -> BTreeMap<&'p str, &'p CidrSet> {
     let mut found = BTreeMap::new();
     for set in sets {
-        if found.insert(set.id.value.as_str(), set).is_some() {
-            report.error(set.id.place, format!("the CIDR set `{}` stands twice", set.id.value));
+        if let Some(first) = found.insert(set.id.value.as_str(), set) {
+            let message = format!("the CIDR set `{}` stands twice", set.id.value);
+            let why = "which networks a rule opens would hang on the order of files";
+            report.again(set.id.place, first.id.place, message, why, "merge the two, or rename one");
         }
         if set.expires.is_some_and(|end| now >= end) {
             let help = "allows that name it are over: confirm its networks and move `expires`";
@@ -294,10 +299,11 @@ fn sets<'p>(sets: &'p [CidrSet], now: Timestamp, report: &mut Report<'_>) -> BTr
 
 /// Class names outside of rules.
 fn check_classes(around: &Surroundings<'_>, workloads: &[Workload], report: &mut Report<'_>) {
-    let mut fragments = BTreeSet::new();
+    let mut fragments = BTreeMap::new();
     for grant in &around.bundle.fragments {
-        if !fragments.insert(&grant.id.value) {
-            report.error(grant.id.place, format!("the fragment `{}` is listed twice", grant.id.value));
+        if let Some(first) = fragments.insert(&grant.id.value, grant.id.place) {
+            let message = format!("the fragment `{}` is listed twice", grant.id.value);
+            report.again(grant.id.place, first, message, "it would have two scopes", "keep one of them");
         }
         if let Reach::Only(named) = &grant.scope.data_classes {
             around.known_classes(named, report);
@@ -305,18 +311,16 @@ fn check_classes(around: &Surroundings<'_>, workloads: &[Workload], report: &mut
     }
     around.known_classes(&around.bundle.lifetimes.named, report);
     around.known_classes(&around.bundle.terms.classes, report);
-    let mut modes = BTreeSet::new();
     for mode in &around.bundle.modes {
-        if !modes.insert(&mode.name.value) {
-            report.error(mode.name.place, format!("the mode `{}` stands twice", mode.name.value));
-        }
+        claims::words(&mode.allow_when, &mode.text, around, report);
     }
     for workload in workloads {
         around.known_classes(&workload.data_classes, report);
         for class in &workload.may_declare {
             if !workload.data_classes.iter().any(|registered| registered.value == class.value) {
                 let message = format!("`{}` may be declared but is not among its data classes", class.value);
-                report.error_help(class.place, message, "a client can only narrow what is registered");
+                let why = "a client can only narrow what is registered";
+                report.error_why(class.place, message, why, "add it to `data_classes`, or leave it out here");
             }
         }
     }
@@ -329,10 +333,9 @@ impl Surroundings<'_> {
             if self.classes.contains(class.value.as_str()) {
                 continue;
             }
-            let help = match crate::diagnostic::did_you_mean(&class.value, self.classes.iter().copied()) {
-                Some(name) => format!("did you mean `{name}`?"),
-                None => "list it under `data_classes` of the bundle".to_owned(),
-            };
+            let help = meant_or(&class.value, self.classes.iter().copied(), || {
+                "list it under `data_classes` of the bundle".to_owned()
+            });
             report.error_help(class.place, format!("`{}` is not a data class of this bundle", class.value), help);
         }
     }

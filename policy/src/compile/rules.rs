@@ -9,8 +9,9 @@ use super::scope::CompiledScope;
 use super::shared::Shared;
 use super::{Surroundings, lifetime};
 use crate::address;
+use crate::budget::{Budget, Measure};
 use crate::decision::{Keeping, RuleInfo};
-use crate::diagnostic::{At, Place, Report};
+use crate::diagnostic::{At, Place, Report, meant_or};
 use crate::document::rules::{Action, RawRule, RawSelector, Targets};
 use crate::expr::{Expr, HostKey};
 use crate::host::{Host, name_within};
@@ -35,7 +36,8 @@ pub(super) fn compile(
 ) -> Option<Rule> {
     let owner = raw.owner.as_deref().or(home.owner);
     if owner.is_none() {
-        report.error_help(raw.place, "nobody answers for this rule", "write `owner` here or in `metadata`");
+        let why = "a rule that nobody answers for is never reviewed and never deleted";
+        report.error_why(raw.place, "nobody answers for this rule", why, "write `owner` here or in `metadata`");
     }
     for named in [&raw.at_most, &raw.any_of].into_iter().flatten() {
         around.known_classes(named, report);
@@ -47,8 +49,10 @@ pub(super) fn compile(
         scope.check(raw, &networks, when.as_ref(), report);
     }
     check_hosts(raw, report);
+    super::claims::selectors(raw, around, report);
     if let (Some(expr), Some(written)) = (&when, &raw.when) {
         check_when_meets(raw, expr, written.place, report);
+        super::claims::check(raw, expr, written, around, report);
     }
     lifetime::check(raw, around, report);
     let tier = match (home.scope, raw.action) {
@@ -61,14 +65,16 @@ pub(super) fn compile(
         Action::Allow => raw.expires.as_ref().map(|at| at.value).into_iter().chain(sets_end).min(),
         Action::Deny => None,
     };
+    let info = Arc::new(RuleInfo {
+        path: format!("{}/{}", home.id, raw.id.value).into(),
+        owner: owner?.into(),
+        purpose: raw.purpose.as_str().into(),
+        ticket: raw.ticket.as_deref().map(Into::into),
+        expires,
+    });
     Some(Rule {
-        info: Arc::new(RuleInfo {
-            path: format!("{}/{}", home.id, raw.id.value).into(),
-            owner: owner?.into(),
-            purpose: raw.purpose.as_str().into(),
-            ticket: raw.ticket.as_deref().map(Into::into),
-            expires,
-        }),
+        budget: budget(raw, &info),
+        info,
         tier,
         enforcement: raw.enforcement,
         trust: raw.trust,
@@ -81,8 +87,23 @@ pub(super) fn compile(
         at_most: raw.at_most.as_deref().map(|named| shared.classes(named)),
         any_of: raw.any_of.as_deref().map(|named| shared.classes(named)),
         expires,
+        review_by: raw.review_by.as_ref().map(|at| at.value),
         when,
     })
+}
+
+/// What each identity may have under it.
+fn budget(raw: &RawRule, rule: &Arc<RuleInfo>) -> Option<Arc<Budget>> {
+    let written = &raw.limits.as_ref()?.value;
+    let most = |wanted: Measure| written.iter().find(|(measure, _)| *measure == wanted).map(|(_, most)| *most);
+    Some(Arc::new(Budget {
+        rule: Arc::clone(rule),
+        connections: most(Measure::Connections),
+        new_connections_per_second: most(Measure::NewConnections),
+        upload_bytes_per_day: most(Measure::Upload),
+        download_bytes_per_day: most(Measure::Download),
+        max_connection_seconds: most(Measure::Duration),
+    }))
 }
 
 /// Who is meant. Where a team's rule names no id, the identities of its fragment's scope are.
@@ -117,10 +138,9 @@ pub(super) fn networks_of(
     let mut end: Option<Timestamp> = None;
     for name in &to.cidr_sets {
         let Some(set) = around.sets.get(name.value.as_str()) else {
-            let help = match crate::diagnostic::did_you_mean(&name.value, around.sets.keys().copied()) {
-                Some(known) => format!("did you mean `{known}`?"),
-                None => "list it under `cidr_sets` of a `Destinations` file".to_owned(),
-            };
+            let help = meant_or(&name.value, around.sets.keys().copied(), || {
+                "list it under `cidr_sets` of a `Destinations` file".to_owned()
+            });
             report.error_help(name.place, format!("there is no CIDR set `{}`", name.value), help);
             continue;
         };
@@ -131,7 +151,8 @@ pub(super) fn networks_of(
         for (network, place) in &found {
             if let Some(block) = address::closed_block(*network) {
                 let message = format!("`{network}` can never be opened: {block}");
-                report.error_help(*place, message, "no rule looks under the address floor: delete it");
+                let why = "whoever reads the rule would believe that it opens what no rule can open";
+                report.error_why(*place, message, why, "no rule looks under the address floor: delete it");
             }
         }
     }
@@ -179,8 +200,9 @@ fn check_hosts(raw: &RawRule, report: &mut Report<'_>) {
             HostPattern::Child(apex) | HostPattern::Below(apex) => !apex.contains('.'),
         };
         if wide && raw.action == Action::Allow {
-            let help = "name the domains that are meant";
-            report.warning(host.place, format!("`{}` is a whole top-level domain", host.value), help);
+            let why = "anybody can register a name in it, and be reached";
+            let message = format!("`{}` is a whole top-level domain", host.value);
+            report.warning_why(host.place, message, why, "name the domains that are meant");
         }
     }
 }

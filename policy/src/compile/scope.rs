@@ -86,9 +86,10 @@ impl<'p> CompiledScope<'p> {
         }
         if let (Action::Allow, None, Some(any)) = (raw.action, &raw.at_most, &raw.any_of) {
             // `any_of` lets other classes travel along, whatever they are.
+            let why = "it holds as soon as one of these is carried, whatever travels along";
             let help = "name the classes that may travel with `at_most`";
             let place = any.first().map_or(raw.place, |class: &At<String>| class.place);
-            report.error_help(place, "`any_of` alone allows data classes outside the fragment's scope", help);
+            report.error_why(place, "`any_of` alone allows data classes outside the fragment's scope", why, help);
         }
     }
 
@@ -172,5 +173,7 @@ impl Scope {
 
 fn outside(place: Place, what: &str, kind: &str, report: &mut Report<'_>) {
     let message = format!("`{what}` is outside the fragment's scope");
-    report.error_help(place, message, format!("the bundle grants the fragment its {kind} under `scope`"));
+    let why = "a team speaks only for what the platform has granted it";
+    let help = format!("the bundle grants the fragment its {kind} under `scope`: name less, or ask the bundle's owner");
+    report.error_why(place, message, why, help);
 }

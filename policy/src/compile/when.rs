@@ -1,5 +1,7 @@
 //! The `when` of a rule: parsed, its problems placed in the file.
 
+use std::ops::Range;
+
 use crate::diagnostic::{At, Place, Report};
 use crate::document::rules::RawRule;
 use crate::expr::{Expr, ExprProblem};
@@ -20,8 +22,9 @@ pub(super) fn compile(raw: &RawRule, report: &mut Report<'_>) -> Option<Expr> {
     let text = raw.when.as_ref()?;
     let expr = condition(text, report)?;
     if asks_of_request(expr.uses()) && !demands_http(&expr) {
-        let help = "add `request.protocol == \"http\" && …`: inside a tunnel the request is never seen";
-        report.error_help(text.place, "this looks at the request of a tunnel", help);
+        let why = "inside a tunnel the request is never seen, so this would never hold there";
+        let help = "add `request.protocol == \"http\" && …`";
+        report.error_why(text.place, "this looks at the request of a tunnel", why, help);
     }
     Some(expr)
 }
@@ -44,21 +47,23 @@ fn asks_of_request(uses: AttributeSet) -> bool {
 }
 
 fn place(text: &At<String>, problem: ExprProblem, report: &mut Report<'_>) {
+    let place = within(text, &problem.range, report);
+    report.found(place, problem.message, problem.why, problem.help);
+}
+
+/// Where a range of an expression stands in its file.
+pub(super) fn within(text: &At<String>, range: &Range<usize>, report: &Report<'_>) -> Place {
     let source = report.text(text.place);
     let from = text.place.start as usize;
     // A text that stands in the file as it is, but for a quotation mark, has its positions there; one with escapes or
     // folded lines does not.
     let written = |skip: usize| source.get(from + skip..).is_some_and(|rest| rest.starts_with(text.value.as_bytes()));
-    let place = match [0, 1].into_iter().find(|skip| written(*skip)) {
+    match [0, 1].into_iter().find(|skip| written(*skip)) {
         Some(skip) => {
             let offset = |at: usize| u32::try_from(from + skip + at.min(text.value.len())).unwrap_or(u32::MAX);
-            Place { file: text.place.file, start: offset(problem.range.start), end: offset(problem.range.end) }
+            Place { file: text.place.file, start: offset(range.start), end: offset(range.end) }
         }
         None => text.place,
-    };
-    match problem.help {
-        Some(help) => report.error_help(place, problem.message, help),
-        None => report.error(place, problem.message),
     }
 }
 

@@ -140,7 +140,9 @@ fn any_or<'n, 't, T>(
 }
 
 fn destinations_of(node: &Node<'_>, report: &mut Report<'_>) -> (Vec<HostPattern>, Vec<IpNet>) {
-    let Some(mut fields) = Fields::of(node, "`destinations`", report) else { return (Vec::new(), Vec::new()) };
+    let Some(mut fields) = Fields::of(node, "`destinations` of a scope", report) else {
+        return (Vec::new(), Vec::new());
+    };
     let hosts = fields.optional("hosts").map(|node| read::list(node, report, host)).unwrap_or_default();
     let cidrs = fields.optional("cidrs").map(|node| read::list(node, report, network)).unwrap_or_default();
     fields.finish(report);

@@ -48,11 +48,8 @@ fn exception(node: &Node<'_>, report: &mut Report<'_>) -> Option<RawException> {
     let classes = fields.required("data_classes", "`at_most: […]`", report);
     let (at_most, any_of) = classes.map_or((None, None), |node| rules::data_classes(node, report));
     if any_of.is_some() {
-        report.error_help(
-            place,
-            "an exception names its data classes with `at_most`",
-            "`any_of` would let others travel",
-        );
+        let message = "an exception names its data classes with `at_most`";
+        report.error_why(place, message, "`any_of` would let other classes travel along", "write `at_most: […]`");
     }
     let reason = fields.required("reason", "say why", report).and_then(|node| read::text(node, report));
     let ticket = fields.optional("ticket").and_then(|node| read::text(node, report)).map(|at| at.value);

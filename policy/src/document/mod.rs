@@ -4,13 +4,14 @@ pub(crate) mod bundle;
 pub(crate) mod cases;
 pub(crate) mod catalogue;
 pub(crate) mod exceptions;
+pub(crate) mod limits;
 pub(crate) mod overrides;
 pub(crate) mod rules;
 pub(crate) mod workloads;
 
 use ipnet::IpNet;
 
-use crate::diagnostic::{At, Place, Report, did_you_mean};
+use crate::diagnostic::{At, Place, Report, meant_or};
 use crate::limits::Limits;
 use crate::pattern::{HostPattern, IdentityPattern};
 use crate::source::Node;
@@ -58,8 +59,7 @@ pub(crate) fn read(node: &Node<'_>, limits: &Limits, report: &mut Report<'_>) ->
     let kind = fields.required("kind", &format!("one of {}", KINDS.join(", ")), report);
     let version = version.and_then(|node| read::text(node, report))?;
     if version.value != VERSION {
-        let message = format!("`{}` is not a version of this language", version.value);
-        report.error_help(version.place, message, format!("write `{VERSION}`"));
+        other_version(&version, report);
         return None;
     }
     let kind = kind.and_then(|node| read::text(node, report))?;
@@ -77,16 +77,25 @@ pub(crate) fn read(node: &Node<'_>, limits: &Limits, report: &mut Report<'_>) ->
         "Exceptions" => Some(Body::Exceptions(exceptions::read(&mut fields, report))),
         "Tests" => cases::read(&mut fields, limits, report).map(Body::Tests),
         other => {
-            let help = match did_you_mean(other, KINDS) {
-                Some(name) => format!("did you mean `{name}`?"),
-                None => format!("one of {}", KINDS.join(", ")),
-            };
+            let help = meant_or(other, KINDS, || format!("one of {}", KINDS.join(", ")));
             report.error_help(kind.place, format!("`{other}` is not a kind of policy file"), help);
             return None;
         }
     };
     fields.finish(report);
     Some(Document { id: id?, owner, body: body? })
+}
+
+/// Within a version keys may be added, and an older gateway refuses what it does not know: it never guesses.
+fn other_version(version: &At<String>, report: &mut Report<'_>) {
+    let later = version.value.strip_prefix("gatepass/v").and_then(|number| number.parse::<u32>().ok());
+    if later.is_some_and(|number| number > 1) {
+        let message = format!("`{}` is a later version of this language than this gateway reads", version.value);
+        let why = "what a later version says cannot be left out: a deny may be among it";
+        return report.error_why(version.place, message, why, format!("update the gateway, or write `{VERSION}`"));
+    }
+    let message = format!("`{}` is not a version of this language", version.value);
+    report.error_help(version.place, message, format!("write `{VERSION}`"));
 }
 
 fn metadata(node: &Node<'_>, report: &mut Report<'_>) -> (Option<At<String>>, Option<String>) {
@@ -100,12 +109,17 @@ fn metadata(node: &Node<'_>, report: &mut Report<'_>) -> (Option<At<String>>, Op
 
 /// A host pattern where it was written.
 pub(crate) fn host(node: &Node<'_>, report: &mut Report<'_>) -> Option<At<HostPattern>> {
-    parsed(node, report, HostPattern::parse)
+    let why = |text: &str| match (text.contains('*'), text.is_ascii()) {
+        (true, _) => Some("a pattern that is read wider than it was meant lets in hosts that nobody looked at"),
+        (false, false) => Some("two names that look alike may be two names, and only the A-label tells them apart"),
+        (false, true) => Some("a host has one spelling in a decision, and another one would match nothing"),
+    };
+    parsed(node, report, why, HostPattern::parse)
 }
 
 /// An identity pattern where it was written.
 pub(crate) fn identity(node: &Node<'_>, report: &mut Report<'_>) -> Option<At<IdentityPattern>> {
-    parsed(node, report, IdentityPattern::parse)
+    parsed(node, report, |_| None, IdentityPattern::parse)
 }
 
 /// An identity pattern where captures would name nothing.
@@ -118,7 +132,8 @@ pub(crate) fn identity_without_captures(node: &Node<'_>, report: &mut Report<'_>
 
 /// A network in CIDR form, written with its first address.
 pub(crate) fn network(node: &Node<'_>, report: &mut Report<'_>) -> Option<At<IpNet>> {
-    parsed(node, report, parse_network)
+    let why = |text: &str| text.contains('/').then_some("one reader takes it for an address, the next for a network");
+    parsed(node, report, why, parse_network)
 }
 
 /// Parse a network; on failure what is wrong, and how to mend it.
@@ -142,13 +157,14 @@ pub(crate) fn parse_network(text: &str) -> Result<IpNet, (String, String)> {
 fn parsed<T>(
     node: &Node<'_>,
     report: &mut Report<'_>,
+    why: impl Fn(&str) -> Option<&'static str>,
     parse: impl Fn(&str) -> Result<T, (String, String)>,
 ) -> Option<At<T>> {
     let text = read::text(node, report)?;
     match parse(&text.value) {
         Ok(value) => Some(At { value, place: text.place }),
         Err((message, help)) => {
-            report.error_help(text.place, message, help);
+            report.found(text.place, message, why(&text.value), Some(help));
             None
         }
     }

@@ -13,6 +13,7 @@ use crate::source::read::{self, Fields};
 pub(crate) struct Mode {
     pub(crate) name: At<String>,
     pub(crate) allow_when: Expr,
+    pub(crate) text: At<String>,
 }
 
 /// Who must agree to a grant or an exception.
@@ -50,7 +51,7 @@ pub(crate) fn modes(node: &Node<'_>, report: &mut Report<'_>) -> Vec<Mode> {
         fields.finish(report);
         let Some(text) = text else { continue };
         if let Some(allow_when) = crate::compile::condition(&text, report) {
-            found.push(Mode { name, allow_when });
+            found.push(Mode { name, allow_when, text });
         }
     }
     found
@@ -63,7 +64,7 @@ pub(crate) fn terms(fields: &mut Fields<'_, '_>, report: &mut Report<'_>) -> Ter
         grants(node, &mut terms, report);
     }
     if let Some(node) = fields.optional("exceptions")
-        && let Some(mut fields) = Fields::of(node, "`exceptions`", report)
+        && let Some(mut fields) = Fields::of(node, "`exceptions` of the bundle", report)
     {
         terms.exception_approvers = fields.optional("approvers").map(|node| approvers(node, report));
         fields.finish(report);

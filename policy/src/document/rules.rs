@@ -3,9 +3,10 @@
 use ipnet::IpNet;
 use jiff::Timestamp;
 
+use super::limits::{self, RawLimits};
 use super::{egress_point, host, identity_without_captures, network};
 use crate::decision::Keeping;
-use crate::diagnostic::{At, Place, Report};
+use crate::diagnostic::{At, Place, Report, did_you_mean};
 use crate::pattern::{HostPattern, IdentityPattern};
 use crate::source::Node;
 use crate::source::read::{self, Fields};
@@ -15,6 +16,16 @@ use crate::source::read::{self, Fields};
 pub(crate) enum Book {
     Guardrails,
     Fragment,
+}
+
+impl Book {
+    /// What one of its rules is called.
+    fn of_its_rules(self) -> &'static str {
+        match self {
+            Book::Guardrails => "a guardrail",
+            Book::Fragment => "a rule",
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +79,7 @@ pub(crate) struct RawRule {
     pub(crate) review_by: Option<At<Timestamp>>,
     pub(crate) when: Option<At<String>>,
     pub(crate) keeping: Option<At<Keeping>>,
+    pub(crate) limits: Option<At<RawLimits>>,
 }
 
 pub(crate) struct RawSelector {
@@ -98,7 +110,7 @@ pub(crate) fn read(fields: &mut Fields<'_, '_>, book: Book, report: &mut Report<
 }
 
 fn rule(node: &Node<'_>, book: Book, report: &mut Report<'_>) -> Option<RawRule> {
-    let mut fields = Fields::of(node, "a rule", report)?;
+    let mut fields = Fields::of(node, book.of_its_rules(), report)?;
     let place = fields.place();
     let id = fields.required("id", "name the rule", report).and_then(|node| read::id(node, report));
     let place = id.as_ref().map_or(place, |id| id.place);
@@ -124,12 +136,10 @@ fn rule(node: &Node<'_>, book: Book, report: &mut Report<'_>) -> Option<RawRule>
     let enforcement = fields.optional("enforcement").map_or(Some(Enforcement::Enforce), |node| {
         choice(node, ["enforce", "shadow"], [Enforcement::Enforce, Enforcement::Shadow], report)
     });
-    let trust = fields.optional("trust_declared").map_or(Some((Trust::Registered, place)), |node| {
-        let trust = if read::boolean(node, report)? { Trust::Declared } else { Trust::Registered };
-        Some((trust, node.place))
-    });
+    let trust = trust(&mut fields, place, report);
     let when = fields.optional("when").and_then(|node| read::text(node, report));
     let keeping = fields.optional("evidence").map(|node| keeping(node, report));
+    let limits = fields.optional("limits").map(|node| limits::read(node, report));
     let _ = fields.optional("egress_point").and_then(|node| egress_point(node, report));
     let lifts = lifted_by(&mut fields, book, report);
     not_yet(&mut fields, report);
@@ -140,8 +150,8 @@ fn rule(node: &Node<'_>, book: Book, report: &mut Report<'_>) -> Option<RawRule>
     };
     fields.finish(report);
     // What is missing or wrong has been told; what else the rule must say is told beside it.
-    let kept = !matches!(keeping, Some(None));
-    let whole = id.is_some() && purpose.is_some() && enforcement.is_some() && trust.is_some() && kept;
+    let obliges = !matches!(keeping, Some(None)) && !matches!(limits, Some(None));
+    let whole = id.is_some() && purpose.is_some() && enforcement.is_some() && trust.is_some() && obliges;
     let (trust, trust_place) = trust.unwrap_or((Trust::Registered, place));
     let rule = RawRule {
         id: id.unwrap_or(At { value: String::new(), place }),
@@ -163,6 +173,7 @@ fn rule(node: &Node<'_>, book: Book, report: &mut Report<'_>) -> Option<RawRule>
         review_by,
         when,
         keeping: keeping.flatten(),
+        limits: limits.flatten(),
     };
     check_action(&rule, &named, book, trust_place, report);
     whole.then_some(rule)
@@ -173,12 +184,18 @@ fn keeping(node: &Node<'_>, report: &mut Report<'_>) -> Option<At<Keeping>> {
     Some(At { value, place: node.place })
 }
 
+/// Which classes it reads, and where it says so. `None` if that cannot be read.
+fn trust(fields: &mut Fields<'_, '_>, place: Place, report: &mut Report<'_>) -> Option<(Trust, Place)> {
+    let Some(node) = fields.optional("trust_declared") else { return Some((Trust::Registered, place)) };
+    let trust = if read::boolean(node, report)? { Trust::Declared } else { Trust::Registered };
+    Some((trust, node.place))
+}
+
 /// What this version does not enforce.
 fn not_yet(fields: &mut Fields<'_, '_>, report: &mut Report<'_>) {
     if let Some(node) = fields.optional("inspect").filter(|node| !read::is_word(node, "never")) {
         report.not_yet(node.place, "inspect: required");
     }
-    fields.not_yet("limits", report);
 }
 
 /// Which keys are written, be their values right or wrong: what is wrong is not also missing.
@@ -204,7 +221,8 @@ fn check_action(rule: &RawRule, named: &Named, book: Book, trust: Place, report:
             missing(named.data_classes, "data_classes", "`at_most: […]` or `any_of: […]`");
             missing(named.expires, "expires", "every permission ends");
             if book == Book::Guardrails {
-                report.error_help(rule.place, "a guardrail can only deny", "allow in a `Fragment`");
+                let why = "guardrails stand over everything: an allow among them would be inside nobody's scope";
+                report.error_why(rule.place, "a guardrail can only deny", why, "allow in a `Fragment`");
             }
             if let Some(at) = &rule.review_by {
                 report.error_help(at.place, "`review_by` is for denies", "an allow has `expires`");
@@ -212,15 +230,21 @@ fn check_action(rule: &RawRule, named: &Named, book: Book, trust: Place, report:
         }
         Action::Deny => {
             for at in [&rule.expires, &rule.issued].into_iter().flatten() {
-                let help = "a deny that ended would open access: write `review_by`";
-                report.error_help(at.place, "a deny has neither `expires` nor `issued`", help);
+                let why = "a deny that ended would open access";
+                let help = "write `review_by`: the deny stays in force past it, and somebody is reminded";
+                report.error_why(at.place, "a deny has neither `expires` nor `issued`", why, help);
             }
             if let Some(at) = &rule.keeping {
                 let help = "what is refused is not carried: leave the key out";
                 report.error_help(at.place, "`evidence` is for allows", help);
             }
+            if let Some(at) = &rule.limits {
+                let help = "a deny refuses all of it: leave the key out";
+                report.error_help(at.place, "`limits` is for allows", help);
+            }
             if rule.trust == Trust::Declared {
-                report.error_help(trust, "a deny always reads the registered classes", "leave the key out");
+                let why = "a client could talk itself out of a deny by declaring less";
+                report.error_why(trust, "a deny always reads the registered classes", why, "leave the key out");
             }
         }
     }
@@ -241,8 +265,13 @@ fn choice<T: Copy, const N: usize>(
 ) -> Option<T> {
     let found = words.iter().zip(values).find(|(word, _)| read::is_word(node, word)).map(|(_, value)| value);
     if found.is_none() {
-        let words: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
-        report.error(node.place, format!("{} is wanted here", words.join(" or ")));
+        let wanted: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
+        let meant = match &node.value {
+            crate::source::Value::Text(text, _) => did_you_mean(&text.to_lowercase(), words),
+            crate::source::Value::List(_) | crate::source::Value::Map(_) => None,
+        };
+        let help = meant.map(|word| format!("did you mean `{word}`?"));
+        report.found(node.place, format!("{} is wanted here", wanted.join(" or ")), None, help);
     }
     found
 }
@@ -264,7 +293,13 @@ fn lifted_by(fields: &mut Fields<'_, '_>, book: Book, report: &mut Report<'_>) -
         } else if read::is_word(item, "grant") {
             lifts.grant = true;
         } else {
-            report.error_help(item.place, "nothing else lifts a guardrail", "`exception` or `grant`");
+            let help = match &item.value {
+                crate::source::Value::Text(text, _) => did_you_mean(text, ["exception", "grant"]),
+                crate::source::Value::List(_) | crate::source::Value::Map(_) => None,
+            };
+            let help =
+                help.map_or_else(|| "`exception` or `grant`".to_owned(), |word| format!("did you mean `{word}`?"));
+            report.error_help(item.place, "nothing else lifts a guardrail", help);
         }
     }
     lifts
@@ -342,8 +377,10 @@ type ClassLists = (Option<Vec<At<String>>>, Option<Vec<At<String>>>);
 
 pub(crate) fn data_classes(node: &Node<'_>, report: &mut Report<'_>) -> ClassLists {
     if matches!(node.value, crate::source::Value::List(_)) {
+        let why =
+            "all of what a connection carries, or some of it: one reading lets card data go where the other does not";
         let help = "`{at_most: […]}`: its classes are among these; `{any_of: […]}`: it carries one of these";
-        report.error_help(node.place, "a bare list of data classes can be read two ways", help);
+        report.error_why(node.place, "a bare list of data classes can be read two ways", why, help);
         return (None, None);
     }
     let Some(mut fields) = Fields::of(node, "`data_classes`", report) else { return (None, None) };

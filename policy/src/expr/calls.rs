@@ -9,9 +9,11 @@ use super::syntax::{Kind, Node};
 use super::{hosts, literals};
 use crate::schema::Type;
 
-const FUNCTIONS: &[&str] = &["cidr", "duration", "has", "ip", "matches", "size", "timestamp"];
+/// The functions of expressions.
+pub const FUNCTIONS: &[&str] = &["cidr", "duration", "has", "ip", "matches", "size", "timestamp"];
 
-const METHODS: &[&str] = &[
+/// The methods of expressions.
+pub const METHODS: &[&str] = &[
     "all",
     "contains",
     "containsIP",
@@ -196,18 +198,12 @@ impl Checker<'_> {
                 (Affix::Start, Some(literal)) => hosts::not_a_prefix(literal),
                 (Affix::Start, None) => None,
                 (Affix::End, Some(literal)) => hosts::not_a_suffix(&host, literal),
-                (Affix::End, None) => Some((
-                    "this suffix may end off a label boundary".to_owned(),
-                    Some(format!("write `{host}.within({})`", self.snippet(part))),
-                )),
-                (Affix::Anywhere, _) => Some((
-                    "contains() on a host also holds for names that somebody else registers".to_owned(),
-                    Some(format!("write `{host}.within(…)`, or compare with `==`")),
-                )),
+                (Affix::End, None) => Some(hosts::open_suffix(&host, &self.snippet(part))),
+                (Affix::Anywhere, _) => Some(hosts::anywhere(&host)),
             };
-            if let Some((message, help)) = flaw {
+            if let Some(flaw) = flaw {
                 let range = if affix == Affix::Anywhere { &node.range } else { &part.range };
-                self.problem(range, message, help);
+                self.flaw(range, flaw);
             }
         }
         Some(Typed::Cond(Cond::Affix(affix, Box::new([text_term, part_term]))))
@@ -221,8 +217,8 @@ impl Checker<'_> {
         }
         match &apex_term {
             Term::Literal(Literal::Text(text)) => {
-                if let Some((message, help)) = hosts::not_an_apex(text) {
-                    self.problem(&apex.range, message, help);
+                if let Some(flaw) = hosts::not_an_apex(text) {
+                    self.flaw(&apex.range, flaw);
                 }
             }
             other if self.is_host(other) => {}
@@ -248,9 +244,7 @@ impl Checker<'_> {
         };
         let term = term?;
         if self.is_host(&term) && anchored == literals::Anchored::No {
-            let message = "this pattern on a host may match in the middle of somebody else's name".to_owned();
-            let help = "begin it with `^` and end it with `$`, every alternative of it: `^(a|b)$`, not `^a|b$`";
-            self.problem(&pattern.range, message, Some(help.to_owned()));
+            self.flaw(&pattern.range, hosts::unanchored());
             return None;
         }
         Some(Typed::Cond(Cond::Matches(Box::new(term), Box::new(regex))))

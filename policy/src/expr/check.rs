@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::ExprProblem;
 use super::compiled::{Cond, Each, Literal, Term};
+use super::hosts::Flaw;
 use super::syntax::{Kind, Node, Quantifier};
 use crate::schema::{ATTRIBUTES, Attribute, AttributeSet, Type};
 
@@ -69,7 +70,13 @@ pub(super) struct Checker<'t> {
 
 impl Checker<'_> {
     pub(super) fn problem(&mut self, range: &Range<usize>, message: String, help: Option<String>) {
-        self.problems.push(ExprProblem { range: range.clone(), message, help });
+        self.problems.push(ExprProblem { range: range.clone(), message, why: None, help });
+    }
+
+    /// A literal that can never mean what it says.
+    pub(super) fn flaw(&mut self, range: &Range<usize>, flaw: Flaw) {
+        let Flaw { message, why, help } = flaw;
+        self.problems.push(ExprProblem { range: range.clone(), message, why, help });
     }
 
     /// A node's text, for a message.

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::check::{Checker, Typed, nullable};
 use super::compiled::{Arithmetic, Comparison, Cond, Literal, Term};
-use super::hosts;
+use super::hosts::{self, Flaw};
 use super::syntax::{Binary, Kind, Node};
 use crate::schema::{Attribute, Type};
 
@@ -78,8 +78,8 @@ impl Checker<'_> {
         };
         for (text, range) in texts {
             let found = if self.is_host(term) { hosts::not_a_host(text) } else { not_a_value(term, text) };
-            if let Some((message, help)) = found {
-                self.problem(range, message, help);
+            if let Some(flaw) = found {
+                self.flaw(range, flaw);
             }
         }
     }
@@ -169,7 +169,7 @@ fn ordered(a: Type, b: Type) -> bool {
 }
 
 /// Attributes with few values: a misspelt one would make a deny that never matches.
-fn not_a_value(term: &Term, text: &str) -> Option<(String, Option<String>)> {
+fn not_a_value(term: &Term, text: &str) -> Option<Flaw> {
     let Term::Attribute(attribute) = term else { return None };
     let values: &[&str] = match attribute {
         Attribute::IdentityMethod => &["mtls", "jwt", "token", "network", "none"],
@@ -182,6 +182,11 @@ fn not_a_value(term: &Term, text: &str) -> Option<(String, Option<String>)> {
         return None;
     }
     let list: Vec<String> = values.iter().map(|value| format!("`{value}`")).collect();
+    let help = format!("it is one of {}", list.join(", "));
     let message = format!("`{}` is never `{text}`", attribute.row().name);
-    Some((message, Some(format!("it is one of {}", list.join(", ")))))
+    Some(Flaw {
+        message,
+        why: Some("a comparison that is never true makes a deny that never matches"),
+        help: Some(help),
+    })
 }

@@ -8,8 +8,10 @@ use regex::{Regex, RegexBuilder};
 use regex_syntax::ParserBuilder;
 use regex_syntax::hir::Look;
 
-use super::hosts::Flaw;
 use crate::address;
+
+/// What is wrong, and how to mend it.
+type Wrong = (String, Option<String>);
 
 /// Most bytes that a compiled pattern may take: `(a{1000}){1000}` is short and huge. A hundred host names take a tenth.
 const REGEX_BYTES: usize = 256 * 1024;
@@ -17,7 +19,7 @@ const REGEX_BYTES: usize = 256 * 1024;
 const REGEX_DEPTH: u32 = 32;
 
 /// The argument of `ip()`.
-pub(super) fn ip(text: &str) -> Result<IpAddr, Flaw> {
+pub(super) fn ip(text: &str) -> Result<IpAddr, Wrong> {
     let ip: IpAddr = text.parse().map_err(|_| (format!("`{text}` is not an IP address"), None))?;
     let plain = address::unmap(ip);
     if plain == ip {
@@ -28,7 +30,7 @@ pub(super) fn ip(text: &str) -> Result<IpAddr, Flaw> {
 }
 
 /// The argument of `cidr()`.
-pub(super) fn cidr(text: &str) -> Result<IpNet, Flaw> {
+pub(super) fn cidr(text: &str) -> Result<IpNet, Wrong> {
     let help = || Some("write an address and a length, such as `192.0.2.0/24`".to_owned());
     let network: IpNet = text.parse().map_err(|_| (format!("`{text}` is not a network"), help()))?;
     if address::unmap(network.addr()) != network.addr() {
@@ -46,7 +48,7 @@ pub(super) fn cidr(text: &str) -> Result<IpNet, Flaw> {
 }
 
 /// The argument of `timestamp()`: RFC 3339 with `Z`, the one spelling that needs no time zone.
-pub(super) fn timestamp(text: &str) -> Result<Timestamp, Flaw> {
+pub(super) fn timestamp(text: &str) -> Result<Timestamp, Wrong> {
     let flaw = || {
         let message = format!("`{text}` is not a moment");
         (message, Some("write it in UTC, such as `2027-06-30T00:00:00Z`".to_owned()))
@@ -66,7 +68,7 @@ pub(super) fn timestamp(text: &str) -> Result<Timestamp, Flaw> {
 }
 
 /// The argument of `duration()`: CEL's `1h30m`, units from the largest to the smallest.
-pub(super) fn duration(text: &str) -> Result<SignedDuration, Flaw> {
+pub(super) fn duration(text: &str) -> Result<SignedDuration, Wrong> {
     let plain = |c: char| c.is_ascii_digit() || matches!(c, 'h' | 'm' | 's' | 'u' | 'n' | '.' | '-');
     let read = if text.chars().all(plain) { text.parse().ok() } else { None };
     read.ok_or_else(|| {
@@ -83,7 +85,7 @@ pub(super) enum Anchored {
 }
 
 /// The pattern of `matches()`.
-pub(super) fn regex(pattern: &str) -> Result<(Regex, Anchored), Flaw> {
+pub(super) fn regex(pattern: &str) -> Result<(Regex, Anchored), Wrong> {
     let parsed = ParserBuilder::new().nest_limit(REGEX_DEPTH).build().parse(pattern).map_err(|error| {
         let why = match &error {
             regex_syntax::Error::Parse(error) => error.kind().to_string(),

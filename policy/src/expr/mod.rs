@@ -27,18 +27,26 @@ mod compiled;
 
 mod keys;
 
+mod claims;
+
 mod eval;
 
 mod values;
 
 mod explain;
 
+mod landmarks;
+
+pub use self::calls::{FUNCTIONS, METHODS};
 use self::check::Checked;
+pub use self::claims::Word;
 use self::compiled::Cond;
 use self::values::{Known, Made, Missing, Scope};
 use crate::decision::FailedClause;
 use crate::facts::Facts;
-use crate::schema::AttributeSet;
+use crate::schema::{Attribute, AttributeSet};
+
+pub(crate) use self::landmarks::{Landmarks, Marks, Spot};
 
 /// The outcome of a condition. Errors and unknowns are absorbed as CEL absorbs errors: `false && x` is false and
 /// `true || x` is true whatever `x` is, in either order; otherwise pending outranks error, because what is not known
@@ -71,6 +79,8 @@ pub struct ExprProblem {
     pub range: Range<usize>,
     /// What is wrong.
     pub message: String,
+    /// Why it matters, where that is not obvious.
+    pub why: Option<&'static str>,
     /// How to mend it.
     pub help: Option<String>,
 }
@@ -123,6 +133,25 @@ impl Expr {
     /// empty list means that it is never true.
     pub fn host_keys(&self) -> Option<Vec<HostKey>> {
         keys::of_all(self.conds.iter())
+    }
+
+    /// The words that only the rest of the bundle can give a meaning to, each with the range of its conjunct.
+    pub fn words(&self) -> Vec<(Word, Range<usize>)> {
+        let mut all = Vec::new();
+        for (cond, range) in self.conds.iter().zip(&self.ranges) {
+            let mut found = Vec::new();
+            claims::words(cond, &mut found);
+            all.extend(found.into_iter().map(|word| (word, range.clone())));
+        }
+        all
+    }
+
+    /// What each conjunct cannot do without: an attribute, its one value, and the conjunct's range.
+    pub fn demands(&self) -> impl Iterator<Item = (Attribute, String, Range<usize>)> {
+        self.conds.iter().zip(&self.ranges).filter_map(|(cond, range)| {
+            let (attribute, value) = claims::demand(cond)?;
+            Some((attribute, value, range.clone()))
+        })
     }
 
     /// The text as it was written.

@@ -3,6 +3,7 @@
 use super::check::{Checker, Typed};
 use super::compiled::{Cond, Literal, Term};
 use super::syntax::{Kind, Node};
+use crate::diagnostic::distance;
 use crate::schema::{ATTRIBUTES, Attribute, AttributeSet, Support, Type};
 
 impl Checker<'_> {
@@ -168,25 +169,5 @@ pub(super) fn quoted<'n>(names: impl Iterator<Item = &'n str>) -> String {
 /// The name that was probably meant: at most a third of it would have to change.
 pub(super) fn nearest<'n>(name: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
     let (distance, near) = names.map(|known| (distance(name, known), known)).min_by_key(|(distance, _)| *distance)?;
-    (distance * 3 <= near.len().max(3)).then_some(near)
-}
-
-/// Levenshtein distance in bytes.
-fn distance(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.bytes().enumerate() {
-        let mut diagonal = i;
-        let mut left = i + 1;
-        for (cell, y) in row.iter_mut().skip(1).zip(b.bytes()) {
-            let above = *cell;
-            let value = (diagonal + usize::from(x != y)).min(above + 1).min(left + 1);
-            diagonal = above;
-            left = value;
-            *cell = value;
-        }
-        if let Some(first) = row.first_mut() {
-            *first = i + 1;
-        }
-    }
-    row.last().copied().unwrap_or_default()
+    (distance.saturating_mul(3) <= near.len().max(3)).then_some(near)
 }

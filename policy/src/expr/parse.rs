@@ -50,7 +50,7 @@ fn refused(text: &str) -> Vec<ExprProblem> {
 }
 
 fn whole(text: &str, message: String) -> ExprProblem {
-    ExprProblem { range: 0..text.len(), message, help: None }
+    ExprProblem { range: 0..text.len(), message, why: None, help: None }
 }
 
 fn read(tokens: &Tokens<'_>) -> Result<Node, Vec<ExprProblem>> {
@@ -279,7 +279,7 @@ fn explained(tokens: &Tokens<'_>, errors: &ParseErrors) -> Vec<ExprProblem> {
             (None, _) => ("the expression ends too early".to_owned(), None),
         };
         if !problems.iter().any(|known| known.range == range) {
-            problems.push(ExprProblem { range, message, help });
+            problems.push(ExprProblem { range, message, why: None, help });
         }
     }
     if problems.is_empty() { refused(tokens.text) } else { problems }

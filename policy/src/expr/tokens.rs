@@ -147,7 +147,7 @@ impl<'t> Tokens<'t> {
 }
 
 fn problem(range: Range<usize>, message: String, help: Option<&str>) -> ExprProblem {
-    ExprProblem { range, message, help: help.map(str::to_owned) }
+    ExprProblem { range, message, why: None, help: help.map(str::to_owned) }
 }
 
 /// The next token at or after `from`; what is not one is reported and passed over.

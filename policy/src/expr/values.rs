@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::Reading;
 use crate::address;
-use crate::facts::{Facts, Hello, HttpRequest, Labels, Protocol, Resolved, Tls};
+use crate::facts::{Facts, Hello, HttpRequest, Labels, Proof, Protocol, Resolved, ServerCertificate, Tls, Upstream};
 use crate::host::Host;
 use crate::schema::{Attribute, AttributeSet};
 
@@ -200,7 +200,7 @@ impl<'a> Scope<'a> {
         Scope { item, ..self }
     }
 
-    /// The attribute's value. One arm for each row of the table; the reserved ones never get past the check.
+    /// The attribute's value. One arm for each row of the table.
     #[inline]
     pub(super) fn read(&self, attribute: Attribute) -> Known<Value<'a>> {
         use Attribute as A;
@@ -242,13 +242,26 @@ impl<'a> Scope<'a> {
             A::TlsAlpn => Value::Texts(Texts::Owned(self.hello(attribute)?.map_or(&[], |hello| &*hello.alpn))),
             A::TlsVersions => Value::Texts(Texts::Owned(self.hello(attribute)?.map_or(&[], |hello| &*hello.versions))),
             A::TlsEch => Value::Bool(self.hello(attribute)?.is_some_and(|hello| hello.ech)),
-            A::TlsJa4
-            | A::UpstreamVerified
-            | A::UpstreamDnsSans
-            | A::UpstreamIssuer
-            | A::UpstreamSpkiSha256
-            | A::UpstreamNotAfter
-            | A::UpstreamTlsVersion => return Err(Missing::Error("the attribute is not supported yet")),
+            A::TlsJa4 => match self.hello(attribute)? {
+                Some(hello) => Value::Text(known(hello.ja4.as_deref(), attribute)?),
+                None => Value::Null,
+            },
+            A::UpstreamVerified => Value::Bool(match self.upstream(attribute)? {
+                Upstream::Shown(certificate) => certificate.proof == Proof::Verified,
+                Upstream::Nothing(_) => false,
+            }),
+            A::UpstreamDnsSans => {
+                let names = self.certificate(attribute)?.dns_sans.as_deref();
+                Value::Texts(Texts::Owned(known(names, attribute)?))
+            }
+            A::UpstreamIssuer => Value::Text(known(self.certificate(attribute)?.issuer.as_deref(), attribute)?),
+            A::UpstreamSpkiSha256 => {
+                Value::Text(known(self.certificate(attribute)?.spki_sha256.as_deref(), attribute)?)
+            }
+            A::UpstreamNotAfter => Value::Time(known(self.certificate(attribute)?.not_after, attribute)?),
+            A::UpstreamTlsVersion => {
+                Value::Text(known(self.certificate(attribute)?.tls_version.as_deref(), attribute)?)
+            }
         })
     }
 
@@ -300,6 +313,25 @@ impl<'a> Scope<'a> {
             Tls::Absent => None,
             Tls::Hello(hello) => Some(hello),
         })
+    }
+
+    /// Only a client that speaks TLS has a server that does: there is nothing to probe for any other.
+    fn upstream(&self, attribute: Attribute) -> Known<&'a Upstream> {
+        let pending = Err(Missing::Pending(AttributeSet::one(attribute)));
+        match (self.facts.protocol, &self.facts.tls, self.facts.upstream.as_deref()) {
+            (Protocol::Http, _, _) | (_, Some(Tls::Absent), _) => Err(Missing::Never),
+            (Protocol::Connect | Protocol::Transparent, Some(Tls::Hello(_)), Some(upstream)) => Ok(upstream),
+            (Protocol::Connect | Protocol::Transparent, Some(Tls::Hello(_)), None) => pending,
+            (Protocol::Connect | Protocol::Transparent, None, _) => pending,
+        }
+    }
+
+    /// An error where there is none, not null and not empty: what was not seen must neither match nor fail to match.
+    fn certificate(&self, attribute: Attribute) -> Known<&'a ServerCertificate> {
+        match self.upstream(attribute)? {
+            Upstream::Shown(certificate) => Ok(certificate),
+            Upstream::Nothing(_) => Err(Missing::Error("the probe of the server got no certificate")),
+        }
     }
 }
 

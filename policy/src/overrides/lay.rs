@@ -86,8 +86,14 @@ fn taken(set: &PolicySet, one: &Override) -> Result<Place, String> {
     }
 }
 
-/// What is wrong with the policy's own exceptions, by path.
-pub(crate) fn refused(set: &PolicySet) -> Vec<Dormant> {
-    let refused = |one: &Override| Some(Dormant { path: one.rule.info.path.clone(), why: taken(set, one).err()? });
+/// What is wrong with the policy's own exceptions, by path, and how to mend it.
+pub(crate) fn refused(set: &PolicySet) -> Vec<(Dormant, &'static str)> {
+    let refused = |one: &Override| {
+        let help = match one.kind {
+            Kind::Lifts(_) => "whoever owns the guardrail lists `exception` in its `lifted_by`, if it may be lifted",
+            Kind::Grant | Kind::Permits(_) => "an exception permits no more than the fragment itself may: name less",
+        };
+        Some((Dormant { path: one.rule.info.path.clone(), why: taken(set, one).err()? }, help))
+    };
     set.exceptions().iter().filter_map(refused).collect()
 }

@@ -106,6 +106,8 @@ pub(super) fn rule(kind: &Kind, info: RuleInfo, spec: &Spec) -> Result<Rule, Vec
             Kind::Grant => Keeping::Synced,
             Kind::Lifts(_) | Kind::Permits(_) => Keeping::AsConfigured,
         },
+        budget: None,
+        review_by: None,
         who: Who::Among(identities.into_iter().map(selector).collect()),
         hosts,
         ports: ports.into(),

@@ -100,7 +100,8 @@ fn canonical(text: &str, prefix: &str) -> Result<Box<str>, (String, String)> {
         let help = "only `*.x` (one label) and `**.x` (one or more) are patterns, and the apex is listed by itself";
         return Err((format!("`{whole}` is not a host pattern"), help.to_owned()));
     }
-    if text.parse::<std::net::IpAddr>().is_ok() || text.starts_with('[') || text.contains('/') {
+    let network = text.parse::<ipnet::IpNet>().is_ok();
+    if text.parse::<std::net::IpAddr>().is_ok() || text.starts_with('[') || network {
         let help = "list addresses under `cidrs`: `192.0.2.1/32`";
         return Err((format!("`{whole}` is not a host name"), help.to_owned()));
     }

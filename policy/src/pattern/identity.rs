@@ -1,5 +1,7 @@
 //! Identity patterns, by segment: `*` one, `**` (last only) the rest, `{name}` one, captured.
 
+mod meet;
+
 use std::fmt;
 
 /// Which identity ids are meant.

@@ -6,7 +6,7 @@
 pub(crate) mod read;
 
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use serde_saphyr::granit_parser::{self, Event, Parser, ScalarStyle, ScanError, Span};
 
@@ -121,7 +121,8 @@ fn readable<'t>(file: u32, text: &'t [u8], limits: &Limits, report: &mut Report<
     while let Some((at, c)) = rest.next() {
         let next_is_feed = rest.peek().is_some_and(|(_, next)| *next == '\n');
         if let Some((what, help)) = hidden(c, next_is_feed) {
-            report.error_help(spot(at, c.len_utf8()), format!("{what} in the file"), help);
+            let why = "a reader sees something else than a machine, or nothing at all";
+            report.error_why(spot(at, c.len_utf8()), format!("{what} in the file"), why, help);
             clean = false;
             if report.is_full() {
                 break;
@@ -140,13 +141,19 @@ fn hidden(c: char, next_is_feed: bool) -> Option<(&'static str, &'static str)> {
         '\u{feff}' => Some(("a byte order mark", "save the file as UTF-8 without one")),
         '\0' => Some(("a NUL", "delete it")),
         // These reorder text on a screen, or end a line for some YAML readers and not for others.
-        '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200b}'..='\u{200f}' => {
-            Some(("an invisible formatting character", "delete it"))
-        }
+        c if is_invisible(c) => Some(("an invisible formatting character", "delete it")),
         '\u{85}' | '\u{2028}' | '\u{2029}' => Some(("an unusual line break", "end lines with a line feed")),
         c if c.is_control() => Some(("a control character", "delete it")),
         _ => None,
     }
+}
+
+/// Why some of YAML is not accepted.
+const REVIEWERS: &str = "a reviewer would read one thing, and a machine another";
+
+/// Whether a character shows nothing and reorders what stands around it, or may hide in it.
+pub(crate) fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200b}'..='\u{200f}' | '\u{feff}')
 }
 
 enum Open<'t> {
@@ -168,7 +175,9 @@ impl<'t> Tree<'t> {
             Event::DocumentStart(..) => {
                 self.documents += 1;
                 if self.documents == 2 {
-                    report.error_help(self.place(span), "a second document in one file", "write one file for each");
+                    let why = "whoever reads only the first would miss what stands in the second";
+                    let help = "write one file for each";
+                    report.error_why(self.place(span), "a second document in one file", why, help);
                 }
             }
             Event::Scalar(text, style, anchor, tag) => {
@@ -203,7 +212,12 @@ impl<'t> Tree<'t> {
                 self.add(node, report);
             }
             Event::Alias(_) | Event::UnresolvedAlias(_) => {
-                report.error_help(self.place(span), "aliases (`*name`) are not accepted", "write the value out");
+                report.error_why(
+                    self.place(span),
+                    "aliases (`*name`) are not accepted",
+                    REVIEWERS,
+                    "write the value out",
+                );
                 let value = Value::Text(Cow::Borrowed(""), Style::Quoted);
                 self.add(Node { place: self.place(span), value }, report);
             }
@@ -215,10 +229,11 @@ impl<'t> Tree<'t> {
     /// Refuse anchors and tags.
     fn plain(&self, anchor: usize, tagged: bool, span: Span, report: &mut Report<'_>) {
         if anchor != 0 {
-            report.error_help(self.place(span), "anchors (`&name`) are not accepted", "write the value out");
+            report.error_why(self.place(span), "anchors (`&name`) are not accepted", REVIEWERS, "write the value out");
         }
         if tagged {
-            report.error_help(self.place(span), "tags (`!name`) are not accepted", "quote text, write numbers plainly");
+            let help = "quote text, write numbers plainly";
+            report.error_why(self.place(span), "tags (`!name`) are not accepted", REVIEWERS, help);
         }
     }
 
@@ -252,7 +267,7 @@ impl<'t> Tree<'t> {
 fn key<'t>(node: Node<'t>, report: &mut Report<'_>) -> Key<'t> {
     let text = match node.value {
         Value::Text(text, Style::Plain) if text == "<<" => {
-            report.error_help(node.place, "merge keys (`<<`) are not accepted", "write the fields out");
+            report.error_why(node.place, "merge keys (`<<`) are not accepted", REVIEWERS, "write the fields out");
             text
         }
         Value::Text(text, _) => text,
@@ -267,14 +282,21 @@ fn key<'t>(node: Node<'t>, report: &mut Report<'_>) -> Key<'t> {
 fn duplicates(fields: &[(Key<'_>, Node<'_>)], report: &mut Report<'_>) {
     // Nearly every mapping has a handful of keys.
     let small = fields.len() <= 16;
-    let mut seen: HashSet<&str> = HashSet::new();
+    let mut seen: HashMap<&str, Place> = HashMap::new();
     for (at, (key, _)) in fields.iter().enumerate() {
-        let again = match small {
-            true => fields.iter().take(at).any(|(earlier, _)| earlier.text == key.text),
-            false => !seen.insert(&key.text),
+        let first = match small {
+            true => fields.iter().take(at).find(|(earlier, _)| earlier.text == key.text).map(|(key, _)| key.place),
+            false => seen.insert(&key.text, key.place),
         };
-        if again {
-            report.error(key.place, format!("`{}` stands twice in one mapping", key.text));
+        if let Some(first) = first {
+            let message = format!("`{}` stands twice in one mapping", key.text);
+            report.again(
+                key.place,
+                first,
+                message,
+                "YAML readers disagree which of the two counts",
+                "keep one of them",
+            );
         }
     }
 }

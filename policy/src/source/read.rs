@@ -3,20 +3,22 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Node, Style, Value};
-use crate::diagnostic::{At, Place, Report, did_you_mean};
+use crate::diagnostic::{At, Place, Report, meant_or};
 
 /// The fields of one mapping. Whoever reads asks for each key once; what nobody asked for is an unknown key.
 pub(crate) struct Fields<'n, 't> {
+    /// What it is called in the table of keys.
+    what: &'static str,
     place: Place,
     fields: &'n [(super::Key<'t>, Node<'t>)],
     asked: Vec<&'static str>,
 }
 
 impl<'n, 't> Fields<'n, 't> {
-    /// `what` names the thing in the complaint if this is no mapping.
-    pub(crate) fn of(node: &'n Node<'t>, what: &str, report: &mut Report<'_>) -> Option<Fields<'n, 't>> {
+    /// `what` names the thing in the complaint if this is no mapping, and in the table of keys.
+    pub(crate) fn of(node: &'n Node<'t>, what: &'static str, report: &mut Report<'_>) -> Option<Fields<'n, 't>> {
         match &node.value {
-            Value::Map(fields) => Some(Fields { place: node.place, fields, asked: Vec::with_capacity(16) }),
+            Value::Map(fields) => Some(Fields { what, place: node.place, fields, asked: Vec::with_capacity(16) }),
             Value::Text(..) | Value::List(_) => {
                 report.error(node.place, format!("{what} is a mapping (`key: value`)"));
                 None
@@ -46,30 +48,53 @@ impl<'n, 't> Fields<'n, 't> {
         self.fields.iter().any(|(found, _)| found.text == key)
     }
 
-    /// A key of the language that this version does not enforce.
-    pub(crate) fn not_yet(&mut self, key: &'static str, report: &mut Report<'_>) {
-        self.asked.push(key);
-        if let Some((found, _)) = self.fields.iter().find(|(found, _)| found.text == key) {
-            report.not_yet(found.place, key);
-        }
-    }
-
     /// Report every key that nobody asked for.
     pub(crate) fn finish(self, report: &mut Report<'_>) {
+        #[cfg(test)]
+        asked::note(self.what, &self.asked);
         for (key, _) in self.fields {
             if self.asked.contains(&&*key.text) || key.text == "<<" {
                 continue;
             }
             let message = format!("unknown key `{}`", key.text);
-            let help = match did_you_mean(&key.text, self.asked.iter().copied()) {
-                Some(name) => format!("did you mean `{name}`?"),
-                None => format!("known here: {}", self.asked.join(", ")),
-            };
-            report.error_help(key.place, message, help);
+            let help = meant_or(&key.text, self.asked.iter().copied(), || self.elsewhere(&key.text));
+            report.error_why(key.place, message, "what a misspelt key says would be dropped, a deny as well", help);
             if report.is_full() {
                 break;
             }
         }
+    }
+}
+
+impl Fields<'_, '_> {
+    /// What to say of a key that is none of these and like none of these.
+    fn elsewhere(&self, key: &str) -> String {
+        match crate::keys::home_of(key) {
+            Some(home) => format!("`{key}` is a key of {home}"),
+            None => format!("the keys of {} are {}", self.what, self.asked.join(", ")),
+        }
+    }
+}
+
+/// Which keys readers asked for, for the test that holds them to the table of keys.
+#[cfg(test)]
+pub(crate) mod asked {
+    use std::cell::RefCell;
+    use std::collections::{BTreeMap, BTreeSet};
+
+    type Asked = BTreeMap<&'static str, BTreeSet<&'static str>>;
+
+    thread_local! {
+        static ASKED: RefCell<Asked> = RefCell::default();
+    }
+
+    pub(super) fn note(what: &'static str, keys: &[&'static str]) {
+        ASKED.with_borrow_mut(|asked| asked.entry(what).or_default().extend(keys));
+    }
+
+    /// All since the last time that somebody took them, by what the mapping is called.
+    pub(crate) fn take() -> Asked {
+        ASKED.take()
     }
 }
 
@@ -78,7 +103,8 @@ pub(crate) fn text(node: &Node<'_>, report: &mut Report<'_>) -> Option<At<String
     match &node.value {
         Value::Text(text, Style::Plain) if looks_typed(text) => {
             let help = format!("quote it: \"{text}\"");
-            report.error_help(node.place, format!("`{text}` is not text to every YAML reader"), help);
+            let why = "some readers take it for a number, a truth value, a date or nothing";
+            report.error_why(node.place, format!("`{text}` is not text to every YAML reader"), why, help);
             None
         }
         Value::Text(text, _) if text.trim().is_empty() => {
@@ -112,7 +138,8 @@ pub(crate) fn list<'n, 't, T>(
     match &node.value {
         Value::List(items) => {
             if items.is_empty() {
-                report.error_help(node.place, "the list is empty", "name what is meant, or leave the key out");
+                let why = "one reader takes nothing for nobody, the next for everybody";
+                report.error_why(node.place, "the list is empty", why, "name what is meant, or leave the key out");
             }
             let mut found = Vec::new();
             for node in items {

@@ -31,7 +31,6 @@ fn the_example_fails_with_exactly_what_is_not_built() {
         [
             "bundle.yaml:19:25 `egress_point: eu-west` is not supported yet",
             "bundle.yaml:27:31 `egress_point: eu-west` is not supported yet",
-            "teams/payments.yaml:16:5 `limits` is not supported yet",
         ]
     );
 }

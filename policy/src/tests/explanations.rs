@@ -45,6 +45,28 @@ fn the_destination_comes_before_the_number_of_clauses() {
 }
 
 #[test]
+fn the_nearest_has_the_most_clauses_satisfied_as_they_are_told() {
+    let shop = "identities: [{id: \"spiffe://t.test/ns/web/sa/shop\"}]\nwhen: request.protocol == \"http\" && \
+        request.method == \"GET\" && listener.name == \"mesh\"";
+    let set = policy(
+        &(allow("a-three-conditions", API, shop)
+            + &allow("b-two-labels", API, "identities: [{labels: {env: test, app: shop}}]")
+            + &allow("c-port-and-class", "hosts: [\"api.test\"], ports: [80]", "data_classes: {at_most: [public]}")
+            + &allow("d-class", API, "data_classes: {at_most: [public]}")
+            + &allow("e-class", API, "data_classes: {at_most: [public]}")
+            + &allow("f-other-host", "hosts: [\"www.api.test\"], ports: [443]", "")),
+        "",
+    );
+    let facts = Facts { listener: Some("plain".into()), ..asks(&set, "api.test:443") };
+    let near: Vec<String> = set.nearest(&facts, 9).into_iter().map(|near| near.rule.path.to_string()).collect();
+    // One clause each, by path; then two; then three; and a rule for another host last, though one clause is all it wants.
+    let wanted = ["web/d-class", "web/e-class", "web/b-two-labels", "web/c-port-and-class", "web/a-three-conditions"];
+    assert_eq!(near, [&wanted[..], &["web/f-other-host"]].concat());
+    let failed: Vec<usize> = set.nearest(&facts, 9).iter().map(|near| near.failed.len()).collect();
+    assert!(failed[..5].is_sorted() && failed[..5] == [1, 1, 2, 2, 3], "{failed:?}");
+}
+
+#[test]
 fn labels_and_conditions_are_explained_one_by_one() {
     let set = policy(
         &allow(

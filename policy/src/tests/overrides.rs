@@ -308,8 +308,8 @@ fn exceptions_of_the_bundle_hold_like_those_of_the_store() {
     let over = Facts { now: at("2030-02-01T00:00:00Z"), ..facts };
     assert_eq!(said(&set.decide(&over)), "deny rule_expired exceptions/one at tls");
     for (from, to, problem) in [
-        ("permits: narrow", "permits: gone", "exceptions.yaml:6:9 the policy has no fragment `gone`"),
-        ("permits: narrow", "lifts: guard/x", "exceptions.yaml:6:9 the policy has no guardrail `guard/x`"),
+        ("permits: narrow", "permits: gone", "exceptions.yaml:7:14 the policy has no fragment `gone`"),
+        ("permits: narrow", "lifts: guard/x", "exceptions.yaml:7:12 the policy has no guardrail `guard/x`"),
         ("    permits: narrow\n", "", "exceptions.yaml:6:5 this exception does nothing"),
         ("a.narrow.test", "api.test", "exceptions.yaml:6:9 `api.test` is outside the fragment's scope"),
         (

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::world::{NOW, WEB, asks_as, at, file, files, resolved, said, with_sni};
+use super::world::{NOW, WEB, asks_as, at, file, files, nothing, resolved, said, shown, with_sni};
 use crate::decision::{Effect, Verdict};
 use crate::expr::{Expr, Truth};
 use crate::facts::{Facts, HttpRequest, Protocol, Tls};
@@ -66,6 +66,9 @@ const WHEN: &[&str] = &[
     "destination.host == \"z.test\" || destination.host.endsWith(\".b.a.test\")",
     "data_classes.exists(c, c == \"internal\")",
     "identity.labels.env == \"prod\"",
+    "upstream.verified",
+    "!upstream.verified",
+    "tls.sni == destination.host && upstream.dns_sans.exists(n, n == destination.host)",
 ];
 
 const LIFTED: &[&str] = &["", "exception", "grant", "exception, grant"];
@@ -169,7 +172,7 @@ pub(super) fn bundle(specs: &[(usize, Spec)]) -> Vec<SourceFile> {
     all
 }
 
-fn set_of(specs: &[(usize, Spec)]) -> PolicySet {
+pub(super) fn set_of(specs: &[(usize, Spec)]) -> PolicySet {
     super::world::compiled(&bundle(specs)).set
 }
 
@@ -179,14 +182,16 @@ pub(super) fn numbered(specs: Vec<Spec>) -> Vec<(usize, Spec)> {
 
 #[derive(Clone, Debug)]
 pub(super) struct Asked {
-    who: &'static str,
-    host: &'static str,
-    port: u16,
-    answers: Option<Vec<&'static str>>,
-    tls: Option<Option<&'static str>>,
-    declared: bool,
+    pub(super) who: &'static str,
+    pub(super) host: &'static str,
+    pub(super) port: u16,
+    pub(super) answers: Option<Vec<&'static str>>,
+    pub(super) tls: Option<Option<&'static str>>,
+    /// Whether the server's certificate proves the host, `None` where it has none.
+    pub(super) proved: Option<Option<bool>>,
+    pub(super) declared: bool,
     pub(super) http: bool,
-    now: &'static str,
+    pub(super) now: &'static str,
 }
 
 pub(super) fn asked() -> impl Strategy<Value = Asked> {
@@ -208,15 +213,17 @@ pub(super) fn asked() -> impl Strategy<Value = Asked> {
         (
             any::<bool>(),
             prop::bool::weighted(0.2),
+            prop::option::of(prop::option::of(any::<bool>())),
             prop::sample::select(vec![NOW, "2030-01-19T00:00:00Z", "2030-01-20T00:00:00Z"]),
         ),
     )
-        .prop_map(|((who, host, port), (answers, tls), (declared, http, now))| Asked {
+        .prop_map(|((who, host, port), (answers, tls), (declared, http, proved, now))| Asked {
             who,
             host,
             port,
             answers,
             tls,
+            proved,
             declared,
             http,
             now,
@@ -245,8 +252,11 @@ impl Asked {
             };
             return Facts { protocol: Protocol::Http, request: Some(head), tls: Some(Tls::Absent), ..facts };
         }
-        match self.tls {
-            Some(sni) => with_sni(&facts, sni),
+        let Some(sni) = self.tls else { return facts };
+        let facts = with_sni(&facts, sni);
+        match self.proved {
+            Some(Some(verified)) => shown(&facts, verified, &[self.host]),
+            Some(None) => nothing(&facts),
             None => facts,
         }
     }
@@ -334,8 +344,9 @@ proptest! {
         for asked in questions {
             let early = Asked { answers: None, tls: None, ..asked.clone() }.facts(&set);
             let middle = Asked { tls: None, ..asked.clone() }.facts(&set);
+            let heard = Asked { proved: None, ..asked.clone() }.facts(&set);
             let late = asked.facts(&set);
-            for (first, second) in [(&early, &middle), (&middle, &late), (&early, &late)] {
+            for (first, second) in [(&early, &middle), (&middle, &heard), (&heard, &late), (&early, &late)] {
                 let (first, second) = (set.decide(first), set.decide(second));
                 if denies(&first) {
                     prop_assert!(denies(&second), "{:?}: {} then {}", asked, said(&first), said(&second));

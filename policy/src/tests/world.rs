@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::address::Floor;
 use crate::decision::{Decision, Verdict};
-use crate::facts::{Facts, Hello, Protocol, Resolved, Tls};
+use crate::facts::{Facts, Hello, Proof, Protocol, Resolved, ServerCertificate, Tls, Upstream};
 use crate::host::Authority;
 use crate::identity::Identity;
 use crate::{Compiled, Diagnostic, PolicySet, SourceFile, compile};
@@ -162,6 +162,7 @@ pub(super) fn asks_as(set: &PolicySet, id: &str, to: &str) -> Facts {
         floor: Arc::new(Floor::default()),
         resolved: None,
         tls: None,
+        upstream: None,
     }
 }
 
@@ -174,6 +175,24 @@ pub(super) fn resolved(facts: &Facts, answers: &[&str]) -> Facts {
 pub(super) fn with_sni(facts: &Facts, sni: Option<&str>) -> Facts {
     let hello = Hello { sni: sni.map(str::to_owned), ..Hello::default() };
     Facts { tls: Some(Tls::Hello(hello)), ..facts.clone() }
+}
+
+/// A server that showed a certificate with these names, and whether it proves the host.
+pub(super) fn shown(facts: &Facts, verified: bool, names: &[&str]) -> Facts {
+    let certificate = ServerCertificate {
+        proof: if verified { Proof::Verified } else { Proof::Unverified("no authority is known".into()) },
+        dns_sans: Some(names.iter().map(ToString::to_string).collect()),
+        issuer: Some("CN=test authority".to_owned()),
+        spki_sha256: Some("00ff".to_owned()),
+        not_after: Some(at("2030-03-01T00:00:00Z")),
+        tls_version: Some("1.3".to_owned()),
+    };
+    Facts { upstream: Some(Arc::new(Upstream::Shown(certificate))), ..facts.clone() }
+}
+
+/// A server of which the probe got no certificate.
+pub(super) fn nothing(facts: &Facts) -> Facts {
+    Facts { upstream: Some(Arc::new(Upstream::Nothing("it does not speak TLS".into()))), ..facts.clone() }
 }
 
 /// `allow|deny reason rule at stage`, or `pending` and what it waits for.

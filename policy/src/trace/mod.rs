@@ -4,6 +4,7 @@ mod text;
 
 use serde::{Serialize, Serializer};
 
+use crate::budget::Budget;
 use crate::decision::{Decision, FailedClause, Nearest, RuleInfo, Shown, Verdict};
 use crate::document::rules::Enforcement;
 use crate::expr::{Conjunct, Expr, Reading, Truth};
@@ -37,6 +38,9 @@ pub struct Trace {
     /// The rule that decided.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rule: Option<RuleName>,
+    /// The limits that hold, of every rule that allows it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub limits: Vec<Budget>,
     /// The address and its block, on `address_floor`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
@@ -181,6 +185,7 @@ pub(crate) fn trace(set: &PolicySet, facts: &Facts, overrides: &Overrides) -> Tr
         stage: crate::decide::stage(facts),
         waits_for: Vec::new(),
         rule: None,
+        limits: Vec::new(),
         detail: None,
         overridden: None,
         shadow: Vec::new(),
@@ -225,6 +230,7 @@ impl Trace {
             effect: decision.effect.as_str(),
             reason: Some(decision.reason.code()),
             rule: decision.rule.as_deref().map(RuleName::of),
+            limits: decision.budgets.iter().map(|budget| Budget::clone(budget)).collect(),
             detail: decision.detail,
             overridden: decision.overridden.as_deref().map(RuleName::of),
             shadow: shadow

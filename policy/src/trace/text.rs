@@ -20,6 +20,9 @@ impl Display for Trace {
         if let Some(rule) = &self.rule {
             write!(f, "\n  rule       {rule}\n             {}", rule.purpose)?;
         }
+        for budget in &self.limits {
+            write!(f, "\n  limits     {budget}")?;
+        }
         if let Some(rule) = &self.overridden {
             write!(f, "\n  overrides  {rule}")?;
         }

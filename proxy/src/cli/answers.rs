@@ -9,14 +9,15 @@ use gatepass_policy::trace::Trace;
 use super::style::Paint;
 use crate::evidence::DecisionRecord;
 use crate::evidence::parts::PolicyRef;
-use crate::passage;
+use crate::{explanation, passage};
 
 /// For people: the verdict, the sentence of a record, then what every candidate said.
 pub fn text(facts: &Facts, verdict: &Verdict, trace: &Trace, set: &PolicySet, paint: Paint) -> String {
-    let sentence = match verdict {
-        Verdict::Pending(_) => "it hangs on what was not given".to_owned(),
+    let (sentence, ask) = match verdict {
+        Verdict::Pending(_) => ("it hangs on what was not given".to_owned(), None),
         Verdict::Allow(decision) | Verdict::Deny(decision) => {
-            DecisionRecord::decided(facts, decision, &[], reference(set)).reason.text.as_str().to_owned()
+            let record = DecisionRecord::decided(facts, decision, &[], reference(set));
+            (record.reason.text.as_str().to_owned(), explanation::command_that_asks(&record))
         }
     };
     let trace = trace.to_string();
@@ -26,7 +27,18 @@ pub fn text(facts: &Facts, verdict: &Verdict, trace: &Trace, set: &PolicySet, pa
         Verdict::Allow(_) => paint.good(word),
         Verdict::Deny(_) | Verdict::Pending(_) => paint.bad(word),
     };
-    format!("{word} {head}\n  {sentence}\n{rest}\n")
+    // Behind what is said of the verdict, before what each candidate says.
+    let (verdict, candidates) = rest.split_once("\n\n").unwrap_or((rest, ""));
+    let verdict = verdict.strip_suffix('\n').unwrap_or(verdict);
+    let mut text = format!("{word} {head}\n  {sentence}\n");
+    for line in verdict.lines().map(str::to_owned).chain(ask.map(|command| format!("  ask        {command}"))) {
+        text.push_str(&line);
+        text.push('\n');
+    }
+    if !candidates.is_empty() {
+        text.push_str(&format!("\n{candidates}\n"));
+    }
+    text
 }
 
 /// For machines: the decision record with its trace.

@@ -7,13 +7,13 @@ use std::sync::Arc;
 use clap::Args;
 use gatepass_policy::PolicySet;
 use gatepass_policy::address::Floor;
-use gatepass_policy::decision::Verdict;
+use gatepass_policy::decision::{RuleInfo, Verdict};
 use gatepass_policy::facts::{Facts, Hello, HttpRequest, Protocol, Resolved, Tls};
 use gatepass_policy::host::{Authority, Host};
 use gatepass_policy::identity::Identity;
-use gatepass_policy::overrides::NORMAL;
+use gatepass_policy::overrides::{Kind as OverrideKind, NORMAL, Override, Spec};
 use gatepass_policy::pattern::IdentityPattern;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::Exit;
 use super::style::Paint;
@@ -35,11 +35,16 @@ pub struct Arguments {
     #[arg(long = "answer", value_name = "IP")]
     answers: Vec<IpAddr>,
     /// The server name in the ClientHello.
-    #[arg(long, value_name = "NAME", conflicts_with_all = ["no_sni", "no_tls"])]
+    #[arg(long, value_name = "NAME", group = "hello", conflicts_with = "no_tls")]
     sni: Option<String>,
     /// TLS without a server name.
-    #[arg(long, conflicts_with = "no_tls")]
+    #[arg(long, group = "hello", conflicts_with = "no_tls")]
     no_sni: bool,
+    /// The JA4 fingerprint of the ClientHello.
+    #[arg(long, value_name = "FINGERPRINT", requires = "hello")]
+    ja4: Option<String>,
+    #[command(flatten)]
+    upstream: super::upstream::Server,
     /// Not TLS.
     #[arg(long)]
     no_tls: bool,
@@ -49,12 +54,18 @@ pub struct Arguments {
     /// The path of a plain HTTP request, with its query.
     #[arg(long, requires = "method")]
     path: Option<String>,
+    /// The request is one in an inspected tunnel.
+    #[arg(long, requires = "method")]
+    inspected: bool,
     /// Decide at this moment instead of now (RFC 3339, `Z`).
     #[arg(long, value_name = "TIME")]
     at: Option<Timestamp>,
     /// Decide in this containment mode of the bundle.
     #[arg(long, value_name = "NAME", default_value = NORMAL)]
     mode: String,
+    /// Decide as if a break-glass grant covered exactly this.
+    #[arg(long)]
+    granted: bool,
     /// Print the one expression that a rule means, and do nothing else.
     #[arg(long, value_name = "RULE", conflicts_with_all = ["from", "to"])]
     desugar: Option<String>,
@@ -64,6 +75,10 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: &Arguments) -> Exit {
+    if arguments.inspected {
+        eprintln!("error: `--inspected` is not supported yet: this version decrypts no tunnel");
+        return Exit::Usage;
+    }
     let now = arguments.at.unwrap_or_else(Timestamp::now);
     let set = match super::compile_bundle(&arguments.bundle, now) {
         Ok(set) => set,
@@ -79,7 +94,14 @@ pub fn run(arguments: &Arguments) -> Exit {
             return Exit::Usage;
         }
     };
-    let (overrides, _) = set.lay(&arguments.mode, &[]);
+    let granted = match arguments.granted.then(|| grant(&facts)).transpose() {
+        Ok(granted) => granted,
+        Err(problem) => {
+            eprintln!("error: {problem}");
+            return Exit::Usage;
+        }
+    };
+    let (overrides, _) = set.lay(&arguments.mode, granted.as_slice());
     let verdict = set.decide_under(&facts, &overrides);
     let trace = set.trace_under(&facts, &overrides);
     if arguments.json {
@@ -91,6 +113,27 @@ pub fn run(arguments: &Arguments) -> Exit {
         Verdict::Allow(_) => Exit::Yes,
         Verdict::Deny(_) | Verdict::Pending(_) => Exit::No,
     }
+}
+
+/// A grant for exactly this identity, destination and data, from now on.
+fn grant(facts: &Facts) -> Result<Override, String> {
+    let (host, ip) = (&facts.destination.host, facts.destination.host.ip());
+    let spec = Spec {
+        identities: vec![facts.identity.id().to_owned()],
+        hosts: if ip.is_none() { vec![host.to_string()] } else { Vec::new() },
+        cidrs: ip.map(|ip| format!("{ip}/{}", if ip.is_ipv4() { 32 } else { 128 })).into_iter().collect(),
+        ports: vec![facts.destination.port],
+        data_classes: facts.subject.registered.iter().map(ToString::to_string).collect(),
+    };
+    let info = RuleInfo {
+        path: "grant/as-if".into(),
+        owner: "--granted".into(),
+        purpose: "as if an operator had broken glass".into(),
+        ticket: None,
+        expires: facts.now.checked_add(SignedDuration::from_hours(1)).ok(),
+    };
+    Override::new(OverrideKind::Grant, info, &spec)
+        .map_err(|faults| faults.iter().map(|fault| fault.detail.as_str()).collect::<Vec<_>>().join("; "))
 }
 
 fn desugar(set: &PolicySet, rule: &str, json: bool) -> Exit {
@@ -140,6 +183,7 @@ fn facts(arguments: &Arguments, set: &PolicySet, now: Timestamp) -> Result<Facts
         request: request(arguments),
         floor: Arc::new(Floor::default()),
         tls: tls(arguments, protocol),
+        upstream: arguments.upstream.fact(),
     })
 }
 
@@ -163,13 +207,18 @@ fn tls(arguments: &Arguments, protocol: Protocol) -> Option<Tls> {
     if protocol == Protocol::Http || arguments.no_tls {
         return Some(Tls::Absent);
     }
-    let versions = vec!["1.3".to_owned(), "1.2".to_owned()];
-    if let Some(sni) = &arguments.sni {
-        // As the gateway reads it: canonical where it is a host name, as sent otherwise.
-        let sni = Host::parse(sni.as_bytes()).map_or_else(|_| sni.clone(), |host| host.to_text().into_owned());
-        return Some(Tls::Hello(Hello { sni: Some(sni), versions, ..Hello::default() }));
-    }
-    arguments.no_sni.then(|| Tls::Hello(Hello { sni: None, versions, ..Hello::default() }))
+    // As the gateway reads it: canonical where it is a host name, as sent otherwise.
+    let canonical =
+        |sni: &String| Host::parse(sni.as_bytes()).map_or_else(|_| sni.clone(), |host| host.to_text().into_owned());
+    let given = arguments.no_sni || arguments.sni.is_some();
+    given.then(|| {
+        Tls::Hello(Hello {
+            sni: arguments.sni.as_ref().map(canonical),
+            versions: vec!["1.3".to_owned(), "1.2".to_owned()],
+            ja4: arguments.ja4.as_deref().map(Box::from),
+            ..Hello::default()
+        })
+    })
 }
 
 fn request(arguments: &Arguments) -> Option<HttpRequest> {

@@ -10,9 +10,23 @@ mod demo;
 
 mod check;
 
+mod annotations;
+
 mod test;
 
 mod explain;
+
+mod import;
+
+mod upstream;
+
+mod analysed;
+
+mod reach;
+
+mod diff;
+
+mod review;
 
 mod why;
 
@@ -71,6 +85,14 @@ enum Command {
     Test(test::Arguments),
     /// Decide offline, and show why.
     Explain(explain::Arguments),
+    /// Who can reach a host, or what an identity can reach.
+    Reach(reach::Arguments),
+    /// Who gains and who loses what from one bundle to another.
+    Diff(diff::Arguments),
+    /// Rules of no use, rules that allow the same, what ends soon, and how wide each owner's rules are.
+    Review(review::Arguments),
+    /// Another proxy's access list as a bundle, with word of every line that could not be carried over.
+    Import(import::Arguments),
     /// Ask a running gateway why the caller was denied.
     Why(why::Arguments),
     /// What is open now: see it, see what another bundle would cut, cut it.
@@ -114,6 +136,10 @@ pub fn run() -> ExitCode {
         Some(Command::Check(arguments)) => check::run(&arguments),
         Some(Command::Test(arguments)) => test::run(&arguments),
         Some(Command::Explain(arguments)) => explain::run(&arguments),
+        Some(Command::Reach(arguments)) => reach::run(&arguments),
+        Some(Command::Diff(arguments)) => diff::run(&arguments),
+        Some(Command::Review(arguments)) => review::run(&arguments),
+        Some(Command::Import(arguments)) => import::run(&arguments),
         Some(Command::Why(arguments)) => why::run(&arguments),
         Some(Command::Tunnels(command)) => tunnels::run(&command),
         Some(Command::Grant(command)) => grant::run(&command),

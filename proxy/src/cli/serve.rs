@@ -13,7 +13,7 @@ use super::style::Paint;
 use super::{Exit, quickstart};
 use crate::clock::Clock;
 use crate::evidence::Flushed;
-use crate::reload::{self, Depth, Watch, Watched};
+use crate::reload::{self, Cause, Depth, Watch, Watched};
 use crate::server::Gateway;
 use crate::startup::Startup;
 use crate::state::Log;
@@ -115,7 +115,7 @@ async fn live(gateway: Gateway, watched: Vec<Watched>, quick: bool) -> Exit {
     let mut watch = (!watched.is_empty()).then(|| Watch::on(&watched));
     if watch.is_some() {
         // What changed between the first reading and the first look at the directory was seen by neither.
-        reload::once(gateway.shared(), gateway.gates()).await;
+        reload::once(gateway.shared(), gateway.gates(), Cause::Looked).await;
     }
     // Whoever waits for `ready` may change the bundle from now on, and be noticed.
     announce(&gateway, quick);
@@ -129,8 +129,8 @@ async fn live(gateway: Gateway, watched: Vec<Watched>, quick: bool) -> Exit {
         tokio::select! {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
-            _ = hangup.recv() => reload::once(gateway.shared(), gateway.gates()).await,
-            () = changed => reload::once(gateway.shared(), gateway.gates()).await,
+            _ = hangup.recv() => reload::once(gateway.shared(), gateway.gates(), Cause::Asked).await,
+            () = changed => reload::once(gateway.shared(), gateway.gates(), Cause::Looked).await,
         }
     }
     eprintln!("draining: no new connections; live tunnels are cut after {:?}", gateway.shared().limits.drain_timeout);
@@ -164,6 +164,10 @@ fn announce(gateway: &Gateway, quick: bool) {
     let snapshot = gateway.shared().policy.current();
     if gateway.shared().floor.load().development_loopback {
         eprintln!("{}", paint.bad("floor: development: rules may open loopback addresses, and every record says so"));
+    }
+    if let Some(until) = snapshot.observe {
+        let text = format!("observe: policy denials are recorded and CARRIED until {until}");
+        eprintln!("{}", paint.bad(&text));
     }
     eprintln!("ready: {} rules of `{}`", snapshot.set.rules(), snapshot.set.bundle());
     if quick && let Some((_, proxy)) = gateway.addresses.first() {
@@ -203,6 +207,7 @@ fn watched(config: &Config) -> Vec<Watched> {
         }
     }
     files.extend(config.admin.iter().filter_map(|admin| admin.operators_file.as_ref()).map(|file| &file.value));
+    files.extend(config.probe.ca.iter().map(|ca| &ca.value));
     let entries = files.into_iter().map(|file| Watched { path: reload::directory_of(file), depth: Depth::Entries });
     let mut directories: Vec<Watched> = std::iter::once(bundle).chain(entries).collect();
     directories.sort();

@@ -13,9 +13,9 @@ const PROTOCOLS_MAX: usize = 64;
 const TLS_1_0: u16 = 0x0301;
 const TLS_1_3: u16 = 0x0304;
 
-const SERVER_NAME: u16 = 0;
-const ALPN: u16 = 16;
-const SUPPORTED_VERSIONS: u16 = 43;
+pub(super) const SERVER_NAME: u16 = 0;
+pub(super) const ALPN: u16 = 16;
+pub(super) const SUPPORTED_VERSIONS: u16 = 43;
 /// RFC 9849 section 5.1: never in a hello on the wire.
 const ECH_OUTER_EXTENSIONS: u16 = 0xfd00;
 /// RFC 9849 section 5.
@@ -23,7 +23,7 @@ const ENCRYPTED_CLIENT_HELLO: u16 = 0xfe0d;
 /// The encrypted server name of draft-ietf-tls-esni before it became ECH: hides the name all the same.
 const ENCRYPTED_SERVER_NAME: u16 = 0xffce;
 
-type Read<T> = Result<T, &'static str>;
+pub(super) type Read<T> = Result<T, &'static str>;
 
 /// Read the body of a ClientHello, its message header left out.
 pub(super) fn parse(message: &[u8]) -> Read<Hello> {
@@ -192,35 +192,35 @@ fn version_name(version: u16) -> Option<&'static str> {
 const SHORT: &str = "a length in the ClientHello points past its end";
 
 /// Bytes not read yet.
-struct Cursor<'a>(&'a [u8]);
+pub(super) struct Cursor<'a>(pub(super) &'a [u8]);
 
 impl<'a> Cursor<'a> {
-    fn take(&mut self, count: usize) -> Read<&'a [u8]> {
+    pub(super) fn take(&mut self, count: usize) -> Read<&'a [u8]> {
         let (taken, rest) = self.0.split_at_checked(count).ok_or(SHORT)?;
         self.0 = rest;
         Ok(taken)
     }
 
-    fn u8(&mut self) -> Read<u8> {
+    pub(super) fn u8(&mut self) -> Read<u8> {
         let (&byte, rest) = self.0.split_first().ok_or(SHORT)?;
         self.0 = rest;
         Ok(byte)
     }
 
-    fn u16(&mut self) -> Read<u16> {
+    pub(super) fn u16(&mut self) -> Read<u16> {
         let (&bytes, rest) = self.0.split_first_chunk().ok_or(SHORT)?;
         self.0 = rest;
         Ok(u16::from_be_bytes(bytes))
     }
 
     /// What follows a length of one byte.
-    fn vector8(&mut self) -> Read<Cursor<'a>> {
+    pub(super) fn vector8(&mut self) -> Read<Cursor<'a>> {
         let length = self.u8()?;
         self.take(length.into()).map(Cursor)
     }
 
     /// What follows a length of two bytes.
-    fn vector16(&mut self) -> Read<Cursor<'a>> {
+    pub(super) fn vector16(&mut self) -> Read<Cursor<'a>> {
         let length = self.u16()?;
         self.take(length.into()).map(Cursor)
     }

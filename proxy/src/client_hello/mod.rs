@@ -7,6 +7,8 @@ mod records;
 
 mod fields;
 
+mod ja4;
+
 mod read;
 
 mod alert;
@@ -44,6 +46,15 @@ fn parse_on(scan: &mut Scan, bytes: &[u8]) -> Parsed {
             Ok(hello) => Parsed::Hello(hello),
             Err(why) => Parsed::Invalid(why),
         },
+    }
+}
+
+/// The JA4 fingerprint of a hello that [`parse`] takes; `None` of anything else.
+pub fn ja4(bytes: &[u8], max_bytes: usize) -> Option<String> {
+    let mut scan = Scan::new(max_bytes);
+    match scan.advance(bytes) {
+        Step::Complete => ja4::of(&scan.message(bytes)).ok(),
+        Step::More | Step::NotTls | Step::Invalid(_) => None,
     }
 }
 

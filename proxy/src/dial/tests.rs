@@ -71,6 +71,7 @@ fn facts(answers: &[&str], port: u16, development_loopback: bool) -> Facts {
             secure: false,
         }),
         tls: None,
+        upstream: None,
     }
 }
 

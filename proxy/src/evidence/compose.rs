@@ -1,9 +1,10 @@
 //! How a record is made of facts and a decision, and of what is known where a request never became facts.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use gatepass_policy::decision::{Decision, Effect, FailedClause, Nearest, Reason, RuleInfo, Shown};
-use gatepass_policy::facts::{Facts, Resolved, Tls};
+use gatepass_policy::facts::{Facts, Proof, Resolved, Tls, Upstream};
 use gatepass_policy::host::Authority;
 use gatepass_policy::identity::Identity;
 use gatepass_policy::overrides::NORMAL;
@@ -12,7 +13,8 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::parts::{
-    Destination, Dns, Near, PolicyRef, ReasonText, Request, Rule, ShadowRule, Timings, TlsFacts, Trace, Who,
+    Destination, Dns, Near, PolicyRef, ReasonText, Request, Rule, ShadowRule, Timings, TlsFacts, Trace, UpstreamFacts,
+    Who,
 };
 use super::record::{DecisionRecord, SCHEMA, Sequence};
 use super::spelling;
@@ -48,7 +50,9 @@ impl DecisionRecord {
         policy: PolicyRef,
     ) -> DecisionRecord {
         let stage = decision.map_or_else(|| latest(facts), |decision| decision.stage);
-        let mut record = of_facts(facts, Effect::Allow, Outcome::Failed, stage, general(reason, detail), policy);
+        let effect = decision.map_or(Effect::Allow, |decision| decision.effect);
+        let mut record = of_facts(facts, effect, Outcome::Failed, stage, general(reason, detail), policy);
+        record.would_deny = effect == Effect::Deny;
         if let Some(decision) = decision {
             lay_over(&mut record, facts, decision);
         }
@@ -60,6 +64,14 @@ impl DecisionRecord {
         of_facts(facts, Effect::Deny, Outcome::Refused, latest(facts), general(reason, detail), policy)
     }
 
+    /// Refused because of a limit; of a rule's, with that rule, and with what it sees and wants.
+    pub fn limited(facts: &Facts, detail: &str, clause: Option<&Nearest>, policy: PolicyRef) -> DecisionRecord {
+        let mut record = DecisionRecord::refused(facts, Reason::Limit, detail, policy);
+        record.rule = clause.map(|clause| Rule(Arc::clone(&clause.rule)));
+        record.nearest = clause.iter().map(|clause| near(clause, &mut { NEAREST_BYTES })).collect();
+        record
+    }
+
     /// Refused before there were facts: a malformed request, bad credentials, a failed TLS handshake.
     pub fn unread(now: Timestamp, client: SocketAddr, listener: &str, reason: Reason, detail: &str) -> DecisionRecord {
         DecisionRecord {
@@ -67,6 +79,14 @@ impl DecisionRecord {
             listener: Some(Text::name(listener)),
             ..bare(now, Effect::Deny, Outcome::Refused, Stage::Request, general(reason, detail))
         }
+    }
+
+    /// As one that is carried whatever the policy says of it: a denial that is only observed.
+    #[must_use]
+    pub fn carried(mut self) -> DecisionRecord {
+        self.outcome = Outcome::Admitted;
+        self.would_deny = self.effect == Effect::Deny;
+        self
     }
 
     /// With the target that could not be read: user information and query left out.
@@ -133,8 +153,10 @@ fn bare(now: Timestamp, effect: Effect, outcome: Outcome, stage: Stage, reason: 
         time: now,
         gateway: Text::name(""),
         floor: None,
+        observe: None,
         effect,
         outcome,
+        would_deny: false,
         mode: Text::name(NORMAL),
         stage,
         reason,
@@ -152,6 +174,7 @@ fn bare(now: Timestamp, effect: Effect, outcome: Outcome, stage: Stage, reason: 
         destination: None,
         dns: None,
         tls: None,
+        upstream: None,
         request: None,
         local: None,
         policy: None,
@@ -184,6 +207,7 @@ fn of_facts(
         // A literal has no DNS answer to speak of.
         dns: facts.resolved.as_ref().filter(|_| facts.destination.host.ip().is_none()).map(dns),
         tls: facts.tls.as_ref().map(tls),
+        upstream: facts.upstream.as_deref().map(upstream),
         request: Some(request(facts)),
         policy: Some(policy),
         ..bare(facts.now, effect, outcome, stage, reason)
@@ -215,10 +239,11 @@ fn lay_over(record: &mut DecisionRecord, facts: &Facts, decision: &Decision) {
 
 /// The latest stage whose facts are known.
 fn latest(facts: &Facts) -> Stage {
-    match (&facts.resolved, &facts.tls) {
-        (None, _) => Stage::Request,
-        (Some(_), None) => Stage::Resolved,
-        (Some(_), Some(_)) => Stage::Tls,
+    match (&facts.resolved, &facts.tls, &facts.upstream) {
+        (None, _, _) => Stage::Request,
+        (Some(_), None, _) => Stage::Resolved,
+        (Some(_), Some(_), None) => Stage::Tls,
+        (Some(_), Some(_), Some(_)) => Stage::Certificate,
     }
 }
 
@@ -250,14 +275,37 @@ fn dns(resolved: &Resolved) -> Dns {
 
 fn tls(tls: &Tls) -> TlsFacts {
     match tls {
-        Tls::Absent => TlsFacts { present: false, sni: None, alpn: Vec::new(), versions: Vec::new(), ech: None },
+        Tls::Absent => {
+            TlsFacts { present: false, sni: None, alpn: Vec::new(), versions: Vec::new(), ech: None, ja4: None }
+        }
         Tls::Hello(hello) => TlsFacts {
             present: true,
             sni: hello.sni.as_deref().map(Text::name),
             alpn: hello.alpn.iter().take(LIST_MAX).map(|protocol| Text::name(protocol)).collect(),
             versions: hello.versions.iter().take(LIST_MAX).map(|version| Text::name(version)).collect(),
             ech: Some(hello.ech),
+            ja4: hello.ja4.as_deref().map(Text::name),
         },
+    }
+}
+
+fn upstream(upstream: &Upstream) -> UpstreamFacts {
+    let certificate = match upstream {
+        Upstream::Nothing(why) => return UpstreamFacts { fault: Some(Text::name(why)), ..UpstreamFacts::default() },
+        Upstream::Shown(certificate) => certificate,
+    };
+    let names = certificate.dns_sans.iter().flatten();
+    UpstreamFacts {
+        verified: certificate.proof == Proof::Verified,
+        fault: match &certificate.proof {
+            Proof::Verified => None,
+            Proof::Unverified(why) => Some(Text::name(why)),
+        },
+        dns_sans: names.take(LIST_MAX).map(|name| Text::name(name)).collect(),
+        issuer: certificate.issuer.as_deref().map(|issuer| Text::new(issuer, PATH_MAX)),
+        spki_sha256: certificate.spki_sha256.as_deref().map(Text::name),
+        not_after: certificate.not_after,
+        tls_version: certificate.tls_version.as_deref().map(Text::name),
     }
 }
 

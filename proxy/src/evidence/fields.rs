@@ -106,8 +106,10 @@ fields! {
     "time" => Time, "The moment, UTC, at most microseconds.";
     "gateway" => Resource("service.instance.id"), "The gateway's name.";
     "floor" => Attribute("gatepass.floor"), "`development` where rules may open loopback addresses.";
+    "observe" => Attribute("gatepass.observe"), "Until when the gateway only observes: policy denials are recorded and carried.";
     "effect" => Attribute("gatepass.decision.effect"), "What the policy says: `allow` or `deny`.";
     "outcome" => Attribute("gatepass.decision.outcome"), "What happened: `admitted`, `refused` or `failed`.";
+    "would_deny" => Attribute("gatepass.decision.would_deny"), "True where the policy denies and the gateway only observes: not refused for that.";
     "mode" => Attribute("gatepass.mode"), "The containment mode.";
     "stage" => Attribute("gatepass.decision.stage"), "The latest stage whose facts were known.";
     "reason.code" => Attribute("gatepass.decision.reason"), "Why: one of a closed list.";
@@ -150,6 +152,14 @@ fields! {
     "tls.alpn" => Attribute("gatepass.tls.alpn"), "The protocols offered.";
     "tls.versions" => Attribute("gatepass.tls.versions"), "The TLS versions offered.";
     "tls.ech" => Attribute("gatepass.tls.ech"), "Whether an encrypted ClientHello extension was there.";
+    "tls.ja4" => Attribute("gatepass.tls.ja4"), "The JA4 fingerprint of the ClientHello, where a rule asks for it.";
+    "upstream.verified" => Attribute("gatepass.upstream.verified"), "Whether the server proved the host to the gateway's own probe, where a rule asks.";
+    "upstream.fault" => Attribute("gatepass.upstream.fault"), "Why it did not.";
+    "upstream.dns_sans" => Attribute("gatepass.upstream.dns_sans"), "The DNS names in the server's certificate.";
+    "upstream.issuer" => Attribute("gatepass.upstream.issuer"), "The issuer of the server's certificate.";
+    "upstream.spki_sha256" => Attribute("gatepass.upstream.spki_sha256"), "SHA-256 of the server's public key.";
+    "upstream.not_after" => Attribute("gatepass.upstream.not_after"), "The end of the server's certificate.";
+    "upstream.tls_version" => Attribute("gatepass.upstream.tls_version"), "The TLS version of the probe.";
     "request.protocol" => Attribute("gatepass.request.protocol"), "`connect`, `http` or `transparent`.";
     "request.method" => Attribute("http.request.method"), "The method, on plain HTTP.";
     "request.path" => Attribute("url.path"), "The path without the query, on plain HTTP.";
@@ -177,4 +187,5 @@ fields! {
     "timings.decide_us" => Attribute("gatepass.timings.decide_us"), "All stages of the decision, in microseconds.";
     "timings.dns_us" => Attribute("gatepass.timings.dns_us"), "The DNS answer, in microseconds.";
     "timings.dial_us" => Attribute("gatepass.timings.dial_us"), "The dial, in microseconds.";
+    "timings.probe_us" => Attribute("gatepass.timings.probe_us"), "The probe of the server's certificate, in microseconds.";
 }

@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 use uuid::Uuid;
 
+use crate::clock::Clock;
 use crate::metrics::Metrics;
 
 pub mod record;
@@ -91,6 +92,8 @@ const OWN_ROOM: u32 = 64;
 pub(crate) struct Shared {
     gateway: Text,
     floor: Option<FloorMark>,
+    observe: Option<Timestamp>,
+    clock: Clock,
     queue: Arc<Queue>,
     /// The own room of policy records.
     own: Arc<tokio::sync::Semaphore>,
@@ -144,7 +147,7 @@ pub enum StartError {
 impl Evidence {
     /// Open the spool, and start the writer, a thread of its own, and the exporter, a task of the current tokio runtime.
     pub fn start(settings: Settings, metrics: Arc<Metrics>) -> Result<Evidence, StartError> {
-        let Settings { gateway, floor, clock, paths, spool, output, sinks, limits } = settings;
+        let Settings { gateway, floor, observe, clock, paths, spool, output, sinks, limits } = settings;
         let space = Arc::new(Space::new(spool.max_size, spool.full));
         let unusable = |error| SpoolError::Io { path: spool.directory.clone(), error };
         spool::make_directory(&spool.directory).map_err(unusable)?;
@@ -152,6 +155,8 @@ impl Evidence {
         let shared = Arc::new(Shared {
             gateway: Text::name(&gateway),
             floor,
+            observe,
+            clock: clock.clone(),
             queue: Arc::new(Queue::new(limits.queue, Arc::clone(&space), limits.checkpoint_records)),
             own: Arc::new(tokio::sync::Semaphore::new(usize::try_from(OWN_ROOM).unwrap_or(usize::MAX))),
             recent: Arc::new(Recent::new(limits.recent)),
@@ -304,6 +309,11 @@ fn alarm(what: &str) {
 }
 
 impl Shared {
+    /// The end of observing, while it lasts.
+    fn observes(&self) -> Option<Timestamp> {
+        self.observe.filter(|until| self.clock.now() < *until)
+    }
+
     /// Put on a decision what every record of this gateway has.
     fn stamp(&self, id: Uuid, record: &mut Arc<DecisionRecord>) {
         // Nobody else holds it yet, so nothing is copied.
@@ -311,6 +321,7 @@ impl Shared {
         stamped.id = id;
         stamped.gateway = self.gateway.clone();
         stamped.floor = self.floor;
+        stamped.observe = self.observes();
         match self.paths {
             Paths::Keep => {}
             Paths::Drop => stamped.forget_path(),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use gatepass_policy::decision::{Effect, FailedClause, Reason, RuleInfo};
 use gatepass_policy::facts::Labels;
+use jiff::Timestamp;
 use serde::Serialize;
 
 use super::spelling;
@@ -128,6 +129,34 @@ pub struct TlsFacts {
     /// Whether an encrypted ClientHello extension was there; absent without a hello.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ech: Option<bool>,
+    /// The JA4 fingerprint; absent where no rule asked for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ja4: Option<Text>,
+}
+
+/// What the server proved to the gateway's own probe; only where a rule asked.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct UpstreamFacts {
+    /// Whether it proved the host that was asked for.
+    pub verified: bool,
+    /// Why it did not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fault: Option<Text>,
+    /// The DNS names in its certificate.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub dns_sans: Vec<Text>,
+    /// The issuer of its certificate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub issuer: Option<Text>,
+    /// SHA-256 of its public key, lower-case hexadecimal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub spki_sha256: Option<Text>,
+    /// The end of its certificate.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "spelling::some_time")]
+    pub not_after: Option<Timestamp>,
+    /// The TLS version of the probe.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_version: Option<Text>,
 }
 
 /// How it was asked for.
@@ -184,6 +213,9 @@ pub struct Timings {
     /// The dial.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dial_us: Option<u64>,
+    /// The probe of the server's certificate, or the wait for one that was under way.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub probe_us: Option<u64>,
 }
 
 impl Timings {

@@ -12,7 +12,8 @@ use serde::{Serialize, Serializer};
 use uuid::Uuid;
 
 use super::parts::{
-    Destination, Dns, Near, PolicyRef, ReasonText, Request, Rule, ShadowRule, Socket, Timings, TlsFacts, Trace, Who,
+    Destination, Dns, Near, PolicyRef, ReasonText, Request, Rule, ShadowRule, Socket, Timings, TlsFacts, Trace,
+    UpstreamFacts, Who,
 };
 use super::spelling;
 use super::text::Text;
@@ -43,11 +44,17 @@ pub struct DecisionRecord {
     /// Only on the development floor.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub floor: Option<FloorMark>,
+    /// Until when the gateway only observes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observe: Option<Timestamp>,
     /// What the policy says.
     #[serde(serialize_with = "spelling::effect")]
     pub effect: Effect,
     /// What happened.
     pub outcome: Outcome,
+    /// True where the policy denies, and the gateway only observes: it was not refused for that.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub would_deny: bool,
     /// The containment mode.
     pub mode: Text,
     /// The latest stage whose facts were known.
@@ -97,6 +104,9 @@ pub struct DecisionRecord {
     /// What the client's first bytes were.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls: Option<TlsFacts>,
+    /// What the server proved to the gateway's own probe.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub upstream: Option<UpstreamFacts>,
     /// How it was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request: Option<Request>,

@@ -93,7 +93,7 @@ impl Reservation {
         self.id
     }
 
-    /// Record a permitting decision, and wait until the record stands as durably as is asked for. Where this fails,
+    /// Record a decision that permits, or a denial that is only observed, and wait until the record stands as durably as is asked for. Where this fails,
     /// nothing may be carried.
     ///
     /// `demanded` is what the rule asks for; the configuration may ask for more.
@@ -104,6 +104,8 @@ impl Reservation {
     ) -> Result<Admission, Unavailable> {
         match (record.effect, record.outcome) {
             (Effect::Allow, Outcome::Admitted) => {}
+            // Evidence knows for itself until when denials are carried, so that no other part can let one through.
+            (Effect::Deny, Outcome::Admitted) if record.would_deny && self.shared.observes().is_some() => {}
             (Effect::Allow | Effect::Deny, _) => {
                 self.conclude(record);
                 return Err(Unavailable::NotAllowed);
@@ -153,8 +155,10 @@ impl Reservation {
         let refused = Arc::make_mut(&mut record);
         refused.outcome = match (refused.outcome, refused.effect) {
             (Outcome::Admitted | Outcome::Failed, Effect::Allow) => Outcome::Failed,
+            (Outcome::Failed, Effect::Deny) if refused.would_deny => Outcome::Failed,
             (Outcome::Admitted | Outcome::Failed, Effect::Deny) | (Outcome::Refused, _) => Outcome::Refused,
         };
+        refused.would_deny &= refused.outcome == Outcome::Failed;
         let item = Item::Decision(record.clone());
         let encoded = Encoded::of(&item, std::mem::take(&mut self.buffer));
         let pushed = self.shared.queue.push(Entry {

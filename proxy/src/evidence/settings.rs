@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use super::stdout::Output;
 use super::words::FloorMark;
 use super::{ship, spool};
@@ -14,6 +16,8 @@ pub struct Settings {
     pub gateway: Arc<str>,
     /// Marks every record, where the gateway's address floor is not the one for production.
     pub floor: Option<FloorMark>,
+    /// Until when the gateway only observes, on every decision.
+    pub observe: Option<Timestamp>,
     /// Wall-clock time.
     pub clock: Clock,
     /// Whether the paths of plain HTTP requests are recorded.

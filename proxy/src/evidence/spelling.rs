@@ -21,6 +21,14 @@ pub(super) fn time<S: Serializer>(time: &Timestamp, to: S) -> Result<S::Ok, S::E
     to.collect_str(&microseconds(*time))
 }
 
+/// The same where there may be none; it is only called where there is one.
+pub(super) fn some_time<S: Serializer>(some: &Option<Timestamp>, to: S) -> Result<S::Ok, S::Error> {
+    match some {
+        Some(moment) => time(moment, to),
+        None => to.serialize_none(),
+    }
+}
+
 /// The moment, cut to whole microseconds.
 pub(super) fn microseconds(time: Timestamp) -> Timestamp {
     Timestamp::from_microsecond(time.as_microsecond()).unwrap_or(time)

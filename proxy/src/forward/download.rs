@@ -9,6 +9,7 @@ use super::exchange::{Moved, Next, Run};
 use super::failure::{Answered, Fault};
 use super::outgoing::poll_fill;
 use super::rewrite::{self, Connection};
+use crate::budget::Way;
 use crate::http1::{Decoder, Framing, ResponseHead, Step, Upgrade, Version, response};
 
 /// How far the answer is.
@@ -87,7 +88,7 @@ impl<C: AsyncRead + AsyncWrite + Unpin> Run<'_, C> {
         loop {
             let need = self.take_answer()?;
             let (download, moved) = (&mut self.download, &mut self.moved);
-            let drained = self.upstream.to_client.poll_drain(self.client, cx, |_| {
+            let drained = self.upstream.to_client.poll_drain(self.client, cx, u64::MAX, |_| {
                 *moved = Moved::Yes;
                 if !download.awaits_head() {
                     download.answered = Answered::Begun;
@@ -106,8 +107,13 @@ impl<C: AsyncRead + AsyncWrite + Unpin> Run<'_, C> {
     }
 
     fn poll_hear(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Fault>> {
+        if self.room.received == 0 {
+            self.starve(Way::Download);
+            return Poll::Pending;
+        }
         let upstream = &mut *self.upstream;
-        match ready!(poll_fill(&mut upstream.stream, &mut upstream.input, self.limits.buffer, cx)) {
+        let most = (self.limits.buffer, self.room.received);
+        match ready!(poll_fill(&mut upstream.stream, &mut upstream.input, most, cx)) {
             Ok(0) => Poll::Ready(self.end_of_stream()),
             Ok(n) => {
                 // The head has one time for all of it: a byte now and then does not prolong that.
@@ -116,6 +122,7 @@ impl<C: AsyncRead + AsyncWrite + Unpin> Run<'_, C> {
                 }
                 self.download.heard += n as u64;
                 self.counts.received += n as u64;
+                self.room.received = self.room.received.saturating_sub(n as u64);
                 Poll::Ready(Ok(()))
             }
             Err(_) => Poll::Ready(Err(Fault::UpstreamClosed)),

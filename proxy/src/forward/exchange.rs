@@ -13,6 +13,7 @@ use super::failure::{Answered, Failure, Fault, Retry};
 use super::upload::Upload;
 use super::upstream::{Upstream, Use};
 use super::{Counts, Limits};
+use crate::budget::{Going, Meter, Way};
 use crate::http1::{Framing, Kind, RequestHead, Target};
 
 /// An exchange that ended well. The upstream knows by itself whether it may be used again: give it to the pool.
@@ -39,7 +40,7 @@ pub enum Next {
 /// Carry one request, whose head was read and permitted, and its answer.
 ///
 /// `buffer` holds what was read from the client after the head; what is left of it after the request belongs to the
-/// next one. Memory is bounded by four times `limits.buffer` and the limits of heads. Dropping the future is safe: the
+/// next one. Bytes to and from the upstream move as far as `meter` has room. Memory is bounded by four times `limits.buffer` and the limits of heads. Dropping the future is safe: the
 /// upstream is then not fit for the pool, and the client must be closed.
 pub async fn exchange<C: AsyncRead + AsyncWrite + Unpin>(
     client: &mut C,
@@ -48,6 +49,7 @@ pub async fn exchange<C: AsyncRead + AsyncWrite + Unpin>(
     upstream: &mut Upstream,
     limits: &Limits,
     counts: &mut Counts,
+    meter: &Meter,
 ) -> Result<Exchange, Failure> {
     if let Target::Connect(_) = head.target {
         return Err(Failure { fault: Fault::Connect, answered: Answered::Nothing, retry: Retry::Never });
@@ -67,10 +69,12 @@ pub async fn exchange<C: AsyncRead + AsyncWrite + Unpin>(
         limits,
         counts,
         moved: Moved::Yes,
+        room: Counts::default(),
+        starved: [None; 2],
         deadline: Instant::now(),
         began: Instant::now(),
     };
-    match std::future::poll_fn(|cx| run.poll(cx)).await {
+    match std::future::poll_fn(|cx| run.poll_within(meter, cx)).await {
         Ok(()) => Ok(run.end()),
         Err(fault) => {
             let answered = if run.upstream.to_client.is_cut() { Answered::Begun } else { run.download.answered };
@@ -98,11 +102,37 @@ pub(super) struct Run<'a, C> {
     pub(super) upload: Upload,
     pub(super) download: Download,
     pub(super) moved: Moved,
+    /// How much may still move in this turn.
+    pub(super) room: Counts,
+    starved: [Option<Way>; 2],
     deadline: Instant,
     began: Instant,
 }
 
 impl<C: AsyncRead + AsyncWrite + Unpin> Run<'_, C> {
+    /// One turn, within what the limits of rules leave.
+    fn poll_within(&mut self, meter: &Meter, cx: &mut Context<'_>) -> Poll<Result<(), Fault>> {
+        let turn = meter.begin(cx);
+        self.room = Counts { sent: turn.room(Way::Upload), received: turn.room(Way::Download) };
+        self.starved = [None; 2];
+        let before = *self.counts;
+        let polled = self.poll(cx);
+        let (sent, received) = (self.counts.sent - before.sent, self.counts.received - before.received);
+        match (polled, turn.end(sent, received, self.starved, cx)) {
+            (Poll::Pending, Going::Over) => Poll::Ready(Err(Fault::Spent)),
+            (polled, Going::On | Going::Over) => polled,
+        }
+    }
+
+    /// There is more to move this way than there is room for.
+    pub(super) fn starve(&mut self, way: Way) {
+        let [upload, download] = self.starved;
+        self.starved = match way {
+            Way::Upload => [Some(way), download],
+            Way::Download => [upload, Some(way)],
+        };
+    }
+
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Fault>> {
         if let Poll::Ready(Err(fault)) = self.poll_upload(cx) {
             return Poll::Ready(Err(fault));

@@ -29,6 +29,8 @@ pub enum Fault {
     Interim,
     /// Longer than one exchange may take.
     TooLong,
+    /// More than a limit of a rule lets move in a day.
+    Spent,
 }
 
 impl Fault {
@@ -38,6 +40,7 @@ impl Fault {
             Fault::RequestBody(error) => error.status(),
             Fault::Connect | Fault::ClientGone => 400,
             Fault::ClientIdle => 408,
+            Fault::Spent => 429,
             Fault::UpstreamTimeout | Fault::TooLong => 504,
             Fault::UpstreamClosed | Fault::Response(_) | Fault::ResponseBody(_) | Fault::Switch | Fault::Interim => 502,
         }
@@ -55,6 +58,7 @@ impl Fault {
             Fault::Response(error) => error.text(),
             Fault::Switch => "the upstream switches to a protocol that was not asked for",
             Fault::TooLong => "the exchange takes longer than any may",
+            Fault::Spent => "the day's bytes are spent",
             Fault::Interim => "the upstream sends interim answers without end",
         }
     }

@@ -5,7 +5,7 @@ use std::io;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 
-use bytes::BytesMut;
+use bytes::{BufMut, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 
 /// A buffer that is filled, then written to the end.
@@ -50,19 +50,25 @@ impl Outgoing {
         }
     }
 
-    /// Write everything and flush. `progress` hears of every octet as it goes.
+    /// Write everything and flush; where that is more than `room`, only so much. `progress` hears of every octet as it goes.
     pub(super) fn poll_drain<W: AsyncWrite + Unpin>(
         &mut self,
         to: &mut W,
         cx: &mut Context<'_>,
+        mut room: u64,
         mut progress: impl FnMut(usize),
-    ) -> Poll<io::Result<()>> {
+    ) -> Poll<io::Result<Drained>> {
         while let Some(rest) = self.bytes.get(self.written..).filter(|rest| !rest.is_empty()) {
-            let written = ready!(Pin::new(&mut *to).poll_write(cx, rest))?;
+            let most = usize::try_from(room).unwrap_or(usize::MAX).min(rest.len());
+            if most == 0 {
+                return Poll::Ready(Ok(Drained::Starved));
+            }
+            let written = ready!(Pin::new(&mut *to).poll_write(cx, rest.get(..most).unwrap_or_default()))?;
             if written == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
             self.written += written;
+            room = room.saturating_sub(written as u64);
             self.flushed = Flushed::No;
             progress(written);
         }
@@ -72,19 +78,28 @@ impl Outgoing {
             ready!(Pin::new(to).poll_flush(cx))?;
             self.flushed = Flushed::Yes;
         }
-        Poll::Ready(Ok(()))
+        Poll::Ready(Ok(Drained::All))
     }
 }
 
-/// Read once into `into`, at most about `room` octets. 0 is the end of the stream.
+/// Whether everything was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Drained {
+    All,
+    /// There was no room for the rest.
+    Starved,
+}
+
+/// Read once into `into`, at most about `room` octets, and never more than `most`. 0 is the end of the stream.
 pub(super) fn poll_fill<R: AsyncRead + Unpin>(
     from: &mut R,
     into: &mut BytesMut,
-    room: usize,
+    (room, most): (usize, u64),
     cx: &mut Context<'_>,
 ) -> Poll<io::Result<usize>> {
     if into.capacity() - into.len() < room / 2 {
         into.reserve(room);
     }
-    pin!(from.read_buf(into)).poll(cx)
+    let most = usize::try_from(most).unwrap_or(usize::MAX);
+    pin!(from.read_buf(&mut into.limit(most))).poll(cx)
 }

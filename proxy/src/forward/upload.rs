@@ -7,9 +7,10 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::exchange::{Moved, Run};
 use super::failure::Fault;
-use super::outgoing::poll_fill;
+use super::outgoing::{Drained, poll_fill};
 use super::upstream::Upstream;
 use super::{Limits, rewrite};
+use crate::budget::Way;
 use crate::http1::{Decoder, RequestHead, Step};
 
 /// How far the request is.
@@ -60,19 +61,27 @@ impl<C: AsyncRead + AsyncWrite + Unpin> Run<'_, C> {
     pub(super) fn poll_upload(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Fault>> {
         while !self.upload.is_over() {
             self.take_body().map_err(Fault::RequestBody)?;
-            let (counts, moved) = (&mut *self.counts, &mut self.moved);
-            let drained = self.upstream.to_upstream.poll_drain(&mut self.upstream.stream, cx, |n| {
+            let (counts, moved, room) = (&mut *self.counts, &mut self.moved, &mut self.room);
+            let drained = self.upstream.to_upstream.poll_drain(&mut self.upstream.stream, cx, room.sent, |n| {
                 counts.sent += n as u64;
+                room.sent = room.sent.saturating_sub(n as u64);
                 *moved = Moved::Yes;
             });
-            if ready!(drained).is_err() {
-                // An upstream that refuses a body may have said why before it closed: the answer is still read.
-                self.upload.stage = Stage::Refused;
-                self.upstream.to_upstream.clear(usize::MAX);
-                break;
+            match ready!(drained) {
+                Ok(Drained::All) => {}
+                Ok(Drained::Starved) => {
+                    self.starve(Way::Upload);
+                    return Poll::Pending;
+                }
+                Err(_) => {
+                    // An upstream that refuses a body may have said why before it closed: the answer is still read.
+                    self.upload.stage = Stage::Refused;
+                    self.upstream.to_upstream.clear(usize::MAX);
+                    break;
+                }
             }
             match self.upload.stage {
-                Stage::Body => match ready!(poll_fill(self.client, self.buffer, self.limits.buffer, cx)) {
+                Stage::Body => match ready!(poll_fill(self.client, self.buffer, (self.limits.buffer, u64::MAX), cx)) {
                     Ok(0) | Err(_) => return Poll::Ready(Err(Fault::ClientGone)),
                     Ok(_) => self.moved = Moved::Yes,
                 },

@@ -10,7 +10,8 @@ macro_rules! kinds {
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Kind {
             $(#[doc = concat!("`", $name, "`.")] $variant,)*
-            /// `gatepass-…` other than those above: names that are the gateway's own.
+            /// `gatepass-…` other than those above, and `x-smokescreen-…`, which it says in that one's place: names that are
+            /// the gateway's own.
             Gatepass,
             /// Any other field: forwarded as it is.
             Other,
@@ -22,17 +23,15 @@ macro_rules! kinds {
                 $(if name.len() == $name.len() && name.eq_ignore_ascii_case($name.as_bytes()) {
                     return Kind::$variant;
                 })*
-                match name.get(..OWN.len()) {
-                    Some(start) if start.eq_ignore_ascii_case(OWN) => Kind::Gatepass,
-                    Some(_) | None => Kind::Other,
-                }
+                let begins = |own: &str| name.get(..own.len()).is_some_and(|start| start.eq_ignore_ascii_case(own.as_bytes()));
+                if OWN.iter().any(|own| begins(own)) { Kind::Gatepass } else { Kind::Other }
             }
         }
     };
 }
 
 /// What the names of the gateway's own fields begin with.
-const OWN: &[u8] = b"gatepass-";
+const OWN: [&str; 2] = ["gatepass-", "x-smokescreen-"];
 
 kinds! {
     Host "host";

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use gatepass_policy::PolicySet;
+use gatepass_policy::analysis::{Side, diff};
 use gatepass_policy::diagnostic::Diagnostic;
 use gatepass_policy::limits::Limits;
 use gatepass_policy::source::SourceFile;
@@ -48,6 +49,7 @@ impl Live {
         let snapshot = current.candidate(set, &over);
         let would_cut: Vec<Value> = self.preview(&snapshot, now).iter().map(|one| told(one, now)).collect();
         let (before, after) = (allows(&current.set), allows(&snapshot.set));
+        let turns = turns(&current, &snapshot, now);
         Ok(json!({
             "bundle": snapshot.set.bundle(),
             "digest": snapshot.set.digest(),
@@ -55,12 +57,32 @@ impl Live {
             "mode": **snapshot.overrides.mode(),
             "allows_gone": before.difference(&after).collect::<Vec<_>>(),
             "allows_new": after.difference(&before).collect::<Vec<_>>(),
+            "turns": turns,
             "dormant": dormant(&snapshot),
             "warnings": warnings,
             "open": self.count(),
             "would_cut": would_cut,
         }))
     }
+}
+
+/// How many classes of connections are told one by one.
+const TURNS_TOLD: usize = 200;
+
+/// What the candidate opens and closes, whether or not anything is open now. Grants and exceptions of operators lie over
+/// both alike, and are left aside.
+fn turns(current: &Snapshot, candidate: &Snapshot, now: Timestamp) -> Value {
+    let (before, after) = (&current.set, &candidate.set);
+    let found = diff(
+        &Side::in_mode(before, current.overrides.mode(), now),
+        &Side::in_mode(after, candidate.overrides.mode(), now),
+    );
+    let more = found.left_out + found.changes.len().saturating_sub(TURNS_TOLD);
+    json!({
+        "changes": found.changes.iter().take(TURNS_TOLD).collect::<Vec<_>>(),
+        "more": more,
+        "exact": found.exactness.exact(),
+    })
 }
 
 fn allows(set: &PolicySet) -> BTreeSet<String> {

@@ -3,11 +3,14 @@
 use std::sync::Arc;
 
 use gatepass_policy::address::Floor;
+use gatepass_policy::budget::Budget;
 use gatepass_policy::decision::{Decision, Reason, RuleInfo, Verdict};
 use gatepass_policy::facts::Facts;
+use gatepass_policy::overrides::NORMAL;
 use jiff::Timestamp;
 
 use crate::evidence::words::Ending;
+use crate::observe::{self, BY_OBSERVE};
 use crate::policy_store::Snapshot;
 
 /// What cuts a tunnel whose credential does not stand.
@@ -40,8 +43,8 @@ pub(super) enum Since {
 /// The answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Answer {
-    /// It stays; this allows it.
-    Stays(Option<Arc<RuleInfo>>, Reason),
+    /// It stays; this allows it, under these limits.
+    Stays { rule: Option<Arc<RuleInfo>>, reason: Reason, budgets: Vec<Arc<Budget>> },
     /// It is cut.
     Cut { ending: Ending, by: Box<str>, reason: Reason },
 }
@@ -77,7 +80,14 @@ pub(super) fn judge(
         }
     }
     match snapshot.decide(facts) {
-        Verdict::Allow(decision) => Answer::Stays(decision.rule, decision.reason),
+        Verdict::Allow(Decision { rule, reason, budgets, .. }) => Answer::Stays { rule, reason, budgets },
+        Verdict::Deny(decision) if snapshot.only_observes(facts, &decision) => {
+            let Decision { rule, reason, budgets, .. } = decision;
+            Answer::Stays { rule, reason, budgets }
+        }
+        Verdict::Deny(decision) if observe::is_the_policys(stood.reason) => {
+            observed(&decision, stood, floor, snapshot, now)
+        }
         Verdict::Deny(decision) => cut(&decision, stood, floor, snapshot, now),
         // What is not known of it by now will not become known.
         Verdict::Pending(_) => {
@@ -89,6 +99,18 @@ pub(super) fn judge(
 
 fn admitted_by(stood: Stood<'_>) -> Box<str> {
     stood.rule.map_or_else(|| "?".into(), |rule| rule.path.clone())
+}
+
+/// Nothing ever allowed it: it was carried because denials were only recorded.
+fn observed(denial: &Decision, stood: Stood<'_>, floor: Since, snapshot: &Snapshot, now: Timestamp) -> Answer {
+    let mode = snapshot.overrides.mode();
+    if snapshot.observe.is_none_or(|until| until <= now) {
+        return Answer::Cut { ending: Ending::Expired, by: BY_OBSERVE.into(), reason: denial.reason };
+    }
+    if **mode != *NORMAL {
+        return Answer::Cut { ending: Ending::ModeChanged, by: format!("mode/{mode}").into(), reason: denial.reason };
+    }
+    cut(denial, stood, floor, snapshot, now)
 }
 
 /// In this order: the grant that allowed it is over; a mode forbids it; what allowed it has ended by time; all else is a

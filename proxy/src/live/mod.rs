@@ -30,6 +30,7 @@ pub use redecide::Pass;
 pub use registry::{Listed, Live};
 pub use tunnel::{Cut, Grounds};
 
+use crate::budget::Budgets;
 use crate::clock::Clock;
 use crate::identity::Registry;
 use crate::policy_store::PolicyStore;
@@ -44,13 +45,21 @@ pub struct Sources<'a> {
     pub floor: &'a ArcSwap<Floor>,
     /// Who is who.
     pub identity: &'a Registry,
+    /// What the limits of rules have let who have.
+    pub budgets: &'a Budgets,
     /// Wall-clock time.
     pub clock: &'a Clock,
 }
 
 impl<'a> From<&'a Shared> for Sources<'a> {
     fn from(shared: &'a Shared) -> Sources<'a> {
-        Sources { policy: &shared.policy, floor: &shared.floor, identity: &shared.identity, clock: &shared.clock }
+        Sources {
+            policy: &shared.policy,
+            floor: &shared.floor,
+            identity: &shared.identity,
+            budgets: &shared.budgets,
+            clock: &shared.clock,
+        }
     }
 }
 

@@ -60,7 +60,7 @@ fn would_cut(tunnel: &Tunnel, candidate: &Snapshot, now: Timestamp) -> Option<Wo
     let stood = Stood { rule: rule.as_ref(), reason, snapshot: Since::Another };
     let declared = tunnel.declared.as_deref();
     match judge::judge(&mut facts, declared, stood, Since::Another, ground, now) {
-        Answer::Stays(..) => None,
+        Answer::Stays { .. } => None,
         Answer::Cut { ending, by, reason } => Some(WouldCut {
             id: tunnel.id,
             identity: facts.identity.id().to_owned(),

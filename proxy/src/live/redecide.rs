@@ -11,6 +11,7 @@ use super::credentials::{self, Checks};
 use super::judge::{self, Answer, BY_IDENTITY, Ground, Since, Stood};
 use super::tunnel::{Cut, Held, Tunnel};
 use super::{Live, Sources};
+use crate::budget::Budgets;
 use crate::evidence::words::Ending;
 use crate::identity::Registry;
 use crate::policy_store::Snapshot;
@@ -20,6 +21,7 @@ pub(super) struct Circumstances<'a> {
     pub(super) snapshot: Arc<Snapshot>,
     pub(super) floor: Arc<Floor>,
     pub(super) identity: &'a Registry,
+    pub(super) budgets: &'a Budgets,
     pub(super) now: Timestamp,
 }
 
@@ -29,6 +31,7 @@ impl<'a> Circumstances<'a> {
             snapshot: sources.policy.current(),
             floor: sources.floor.load_full(),
             identity: sources.identity,
+            budgets: sources.budgets,
             now: sources.clock.now(),
         }
     }
@@ -86,12 +89,13 @@ fn again(tunnel: &Tunnel, held: &mut Held, now: &Circumstances<'_>, linger: Dura
         return tunnel.cut(held, Cut { ending, by: BY_IDENTITY.into(), reason, at: Instant::now() });
     }
     match answer(tunnel, held, now) {
-        Answer::Stays(rule, reason) => {
+        Answer::Stays { rule, reason, budgets } => {
             held.rule = rule;
             held.reason = reason;
             held.change = now.snapshot.change;
             held.generation = now.snapshot.generation;
             tunnel.spare(held);
+            tunnel.follow(held, &budgets, now.budgets);
             false
         }
         Answer::Cut { ending, by, reason } => {

@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::Sources;
 use super::redecide::{self, Circumstances};
 use super::tunnel::{Cut, Grounds, Tunnel};
+use crate::budget::Meter;
 use crate::evidence::Counters;
 use crate::evidence::words::Ending;
 use crate::state::usage::Way;
@@ -137,6 +138,9 @@ fn told(tunnel: &Tunnel) -> serde_json::Value {
     if let (Reason::Grant, Some(path), Some(fields)) = (held.reason, path, told.as_object_mut()) {
         fields.insert("grant".to_owned(), path.strip_prefix("grant/").unwrap_or(path).into());
     }
+    if let (Some(seat), Some(fields)) = (tunnel.meter.seat(), told.as_object_mut()) {
+        fields.insert("limits".to_owned(), seat.budgets().map(|budget| serde_json::json!(**budget)).collect());
+    }
     told
 }
 
@@ -156,8 +160,16 @@ impl Listed<'_> {
         Some((grant, Way { identity, host, port: destination.port }))
     }
 
-    /// What cut it, where it ended as it was cut.
+    /// What its bytes go through.
+    pub fn meter(&self) -> &Meter {
+        &self.tunnel.meter
+    }
+
+    /// What cut it, where it ended as it was cut, or past whose budget it was.
     pub fn cut_by(&self, ending: Ending) -> Option<String> {
+        if let (Ending::Limit, Some(path)) = (ending, self.tunnel.meter.over()) {
+            return Some(path.to_owned());
+        }
         let held = self.tunnel.held();
         held.cut.as_ref().filter(|cut| cut.ending == ending).map(|cut| cut.by.to_string())
     }

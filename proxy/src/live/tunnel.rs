@@ -3,12 +3,14 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use gatepass_policy::budget::Budget;
 use gatepass_policy::decision::{Reason, RuleInfo};
 use gatepass_policy::facts::Facts;
 use jiff::Timestamp;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
+use crate::budget::{Budgets, Meter, Seat};
 use crate::evidence::Counters;
 use crate::evidence::words::Ending;
 use crate::peer::Checked;
@@ -26,6 +28,8 @@ pub struct Grounds {
     pub rule: Option<Arc<RuleInfo>>,
     /// Why it was allowed.
     pub reason: Reason,
+    /// Its seat under the limits of the rules that allowed it, if they have any.
+    pub seat: Option<Arc<Seat>>,
     /// The number of the snapshot that decided.
     pub change: u64,
     /// The number of the policy that decided.
@@ -54,6 +58,9 @@ pub(super) struct Tunnel {
     /// When the credential ends by itself.
     pub(super) credential_end: Option<Timestamp>,
     pub(super) counters: Arc<Counters>,
+    /// What its bytes go through.
+    pub(super) meter: Meter,
+    began: Instant,
     /// When it was decided, for those who list it.
     pub(super) decided: Timestamp,
     held: Mutex<Held>,
@@ -81,16 +88,46 @@ impl Tunnel {
         credential_end: Option<Timestamp>,
         counters: Arc<Counters>,
     ) -> Tunnel {
-        let Grounds { facts, declared, checked, rule, reason, change, generation } = grounds;
-        Tunnel {
+        let Grounds { facts, declared, checked, rule, reason, seat, change, generation } = grounds;
+        let tunnel = Tunnel {
             id,
             declared,
             checked,
             credential_end,
             counters,
+            meter: Meter::new(seat),
+            began: Instant::now(),
             decided: facts.now,
             held: Mutex::new(Held { facts, rule, reason, change, generation, cut: None }),
             told: Notify::new(),
+        };
+        tunnel.limit_life(&mut tunnel.held());
+        tunnel
+    }
+
+    /// Let it go by these limits from now on.
+    pub(super) fn follow(&self, held: &mut Held, budgets: &[Arc<Budget>], table: &Budgets) {
+        if !self.meter.goes_by(budgets) {
+            match table.reseat(budgets, held.facts.identity.id()) {
+                Ok(seat) => self.meter.change(seat),
+                Err(_) => {
+                    // What cannot be counted is not carried.
+                    let by = budgets.first().map_or_else(|| "?".into(), |budget| budget.rule.path.clone());
+                    self.cut(held, Cut { ending: Ending::Limit, by, reason: Some(Reason::Limit), at: Instant::now() });
+                }
+            }
+            // Whoever waits for bytes of its old seat looks again.
+            self.told.notify_one();
+        }
+        self.limit_life(held);
+    }
+
+    /// It ends when it has lasted as long as its limits let it.
+    fn limit_life(&self, held: &mut Held) {
+        let seat = self.meter.seat();
+        if let Some((at, budget)) = seat.as_ref().and_then(|seat| seat.end(self.began)) {
+            let (by, reason) = (budget.rule.path.clone(), Some(Reason::Limit));
+            self.cut(held, Cut { ending: Ending::Limit, by, reason, at });
         }
     }
 

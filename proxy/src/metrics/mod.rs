@@ -17,6 +17,7 @@ use opentelemetry::metrics::Meter;
 use table::*;
 pub use table::{EXPIRING_WITHIN, Kind, METRICS, Metric};
 
+use crate::budget::LABELS as LIMIT_LABELS;
 use crate::evidence::DecisionRecord;
 use crate::evidence::words::{Ending, Outcome, PolicyResult, SinkName};
 
@@ -37,6 +38,7 @@ pub struct Metrics {
     /// Open tunnels.
     pub tunnels: Gauge,
     tunnels_cut: Vec<(Ending, Counter)>,
+    limited: Vec<(&'static str, Counter)>,
     /// Time spent deciding again on everything that is open.
     pub redecide_duration: Histogram,
     /// Client connections.
@@ -45,6 +47,9 @@ pub struct Metrics {
     pub dns_duration: Histogram,
     /// Time until a destination was connected.
     pub dial_duration: Histogram,
+    /// By result, in the order of [`ProbeResult::ALL`].
+    probes: Vec<Counter>,
+    probe_duration: Histogram,
     /// Forwarded HTTP requests.
     pub request_duration: Histogram,
     /// HTTP requests being forwarded.
@@ -86,10 +91,40 @@ pub struct Metrics {
     pub webhook_failures: Counter,
     /// In the order of [`EXPIRING_WITHIN`].
     pub rules_expiring: Vec<Gauge>,
+    /// Denies whose review is overdue.
+    pub reviews_overdue: Gauge,
 }
 
 /// The endings of what was cut because it was no longer allowed.
-const CUTS: [Ending; 4] = [Ending::Expired, Ending::PolicyChanged, Ending::GrantEnded, Ending::ModeChanged];
+const CUTS: [Ending; 5] =
+    [Ending::Expired, Ending::PolicyChanged, Ending::GrantEnded, Ending::ModeChanged, Ending::Limit];
+
+/// What came of a probe of a server's certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProbeResult {
+    /// It proves the host.
+    Verified,
+    /// It is there, and does not.
+    Unverified,
+    /// There is none.
+    Nothing,
+    /// There was none in time.
+    Timeout,
+}
+
+impl ProbeResult {
+    const ALL: [ProbeResult; 4] =
+        [ProbeResult::Verified, ProbeResult::Unverified, ProbeResult::Nothing, ProbeResult::Timeout];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            ProbeResult::Verified => "verified",
+            ProbeResult::Unverified => "unverified",
+            ProbeResult::Nothing => "nothing",
+            ProbeResult::Timeout => "timeout",
+        }
+    }
+}
 
 /// The handles of one sink.
 #[derive(Clone)]
@@ -123,10 +158,13 @@ impl Metrics {
                 .iter()
                 .map(|ending| (*ending, make.counter(TUNNELS_CUT, &[("ending", ending.as_str())])))
                 .collect(),
+            limited: LIMIT_LABELS.iter().map(|limit| (*limit, make.counter(LIMITED, &[("limit", limit)]))).collect(),
             redecide_duration: make.histogram(REDECIDE_DURATION),
             connections: make.gauge(CONNECTIONS, &[]),
             dns_duration: make.histogram(DNS_DURATION),
             dial_duration: make.histogram(DIAL_DURATION),
+            probes: ProbeResult::ALL.map(|result| make.counter(PROBES, &[("result", result.as_str())])).into(),
+            probe_duration: make.histogram(PROBE_DURATION),
             request_duration: make.histogram(REQUEST_DURATION),
             requests: make.gauge(REQUESTS, &[]),
             evidence_records: make.counter(EVIDENCE_RECORDS, &[]),
@@ -154,6 +192,7 @@ impl Metrics {
             policy_disagreeing: make.gauge(POLICY_DISAGREEING, &[]),
             state_staleness: make.gauge(STATE_STALENESS, &[]),
             webhook_failures: make.counter(WEBHOOK_FAILURES, &[]),
+            reviews_overdue: make.gauge(REVIEWS_OVERDUE, &[]),
             rules_expiring: EXPIRING_WITHIN
                 .iter()
                 .map(|(within, _)| make.gauge(RULES_EXPIRING, &[("within", within)]))
@@ -189,6 +228,14 @@ impl Metrics {
         }
     }
 
+    /// Count a probe, and what it took.
+    pub(crate) fn probed(&self, result: ProbeResult, took: Duration) {
+        if let Some(counter) = self.probes.get(result as usize) {
+            counter.increment(1);
+        }
+        self.probe_duration.record(took);
+    }
+
     /// The handles of a sink.
     pub(crate) fn sink(&self, name: SinkName) -> &SinkMetrics {
         match name {
@@ -208,6 +255,13 @@ impl Metrics {
     /// Count what was cut.
     pub fn cut(&self, ending: Ending) {
         if let Some((_, counter)) = self.tunnels_cut.iter().find(|(cut, _)| *cut == ending) {
+            counter.increment(1);
+        }
+    }
+
+    /// Count what a limit of a rule refused.
+    pub fn limited(&self, label: &str) {
+        if let Some((_, counter)) = self.limited.iter().find(|(limit, _)| *limit == label) {
             counter.increment(1);
         }
     }

@@ -47,10 +47,13 @@ catalogue! {
     IO "gatepass.io" Counter Bytes ["direction"] "Bytes carried, client to destination (transmit) and back (receive).";
     TUNNELS "gatepass.tunnels.active" Gauge Count [] "Open tunnels.";
     TUNNELS_CUT "gatepass.tunnels.cut" Counter Count ["ending"] "Tunnels and exchanges that were cut because they were no longer allowed.";
+    LIMITED "gatepass.limits.refused" Counter Count ["limit"] "Connections and requests refused by a limit of a rule: its key; or `accounts` and `disk`, where the gateway could not count.";
     REDECIDE_DURATION "gatepass.tunnels.redecide.duration" Histogram Seconds [] "Time spent deciding again on everything that is open.";
     CONNECTIONS "gatepass.connections.active" Gauge Count [] "Client connections.";
     DNS_DURATION "gatepass.dns.lookup.duration" Histogram Seconds [] "Time until a name was resolved.";
     DIAL_DURATION "gatepass.dial.duration" Histogram Seconds [] "Time until a destination was connected.";
+    PROBES "gatepass.probes" Counter Count ["result"] "Probes of servers' certificates, by what came of them.";
+    PROBE_DURATION "gatepass.probe.duration" Histogram Seconds [] "Time until a probe of a server's certificate was over.";
     REQUEST_DURATION "http.server.request.duration" Histogram Seconds [] "Forwarded HTTP requests, from head to last byte.";
     REQUESTS "http.server.active_requests" Gauge Count [] "HTTP requests being forwarded.";
     EVIDENCE_RECORDS "gatepass.evidence.records" Counter Count [] "Records written.";
@@ -79,6 +82,7 @@ catalogue! {
     STATE_STALENESS "gatepass.state.staleness" Gauge Seconds [] "Time since the store of grants, exceptions and the mode was heard of last; 0 while it is.";
     WEBHOOK_FAILURES "gatepass.webhook.failures" Counter Count [] "Announcements that a webhook did not take, each try.";
     RULES_EXPIRING "gatepass.rules.expiring" Gauge Count ["within"] "Rules that expire soon.";
+    REVIEWS_OVERDUE "gatepass.rules.reviews.overdue" Gauge Count [] "Denies whose `review_by` has passed; they are in force all the same.";
 }
 
 /// Bounds of the histograms in seconds: from a decision of a microsecond to a time-out of a minute.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use gatepass_policy::decision::{Decision, Keeping, Reason, Verdict};
+use gatepass_policy::decision::{Decision, Effect, Keeping, Nearest, Reason, Verdict};
 use gatepass_policy::facts::{Facts, Protocol, Tls};
 use gatepass_policy::identity::{Identity, Method};
 use gatepass_policy::schema::Stage;
@@ -11,6 +11,8 @@ use jiff::Timestamp;
 
 use super::early::unrecorded;
 use super::{Connected, Intent, NameFault, Refused, reason_of_resolve};
+use crate::budget::{self, Seat};
+use crate::dial::Endpoint;
 use crate::evidence::parts::Timings;
 use crate::evidence::{Admission, DecisionRecord, Durability, Reservation};
 use crate::live::{Grounds, Listed, Sources};
@@ -44,6 +46,12 @@ const OF_OURS: &str = "`gatepass.internal` is the gateway itself, and answers at
 
 /// What is wrong with who asks: the reason, the particulars, and the status where it is not the reason's own.
 pub(super) type Fault = (Reason, String, Option<u16>);
+
+/// A permitting decision, and the seat that it has under the limits of its rules.
+pub(super) struct Settled {
+    pub(super) decision: Decision,
+    seat: Option<Arc<Seat>>,
+}
 
 /// Whether the client showed a credential of its own accord.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,6 +97,7 @@ impl<'a> Attempt<'a> {
             resolved: None,
             // Plain HTTP carries no TLS, and that is known from the start.
             tls: (intent.protocol == Protocol::Http).then_some(Tls::Absent),
+            upstream: None,
         };
         let span = shared.tracing.as_ref().and_then(|tracing| tracing.begin(&facts, intent.traceparent.as_deref()));
         let checked = peer.checked.clone().filter(|_| peer.certificate.as_ref().is_ok_and(Option::is_some));
@@ -118,6 +127,16 @@ impl<'a> Attempt<'a> {
         Ok(())
     }
 
+    /// Ask the server at the endpoint that was dialled what it proves.
+    pub(super) async fn probe(&mut self, endpoint: Endpoint) {
+        let (shared, started) = (self.shared, Instant::now());
+        let proved = shared.probe.prove(endpoint, &self.facts, &shared.dial, &shared.clock, &shared.metrics).await;
+        let took = started.elapsed();
+        self.timings.probe_us = Some(micros(took));
+        self.traced(Part::Probe, took, None);
+        self.facts.upstream = Some(proved);
+    }
+
     /// Note a part of the way, where it is traced.
     pub(super) fn traced(&self, part: Part, took: Duration, failed: Option<Reason>) {
         if let Some(span) = &self.span {
@@ -125,9 +144,39 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    /// Record the permitting decision, and list what it permits. Its admission is the proof that bytes may flow.
-    pub(super) async fn admit(self, decision: &Decision, at: Connected) -> Result<(Admission, Listed<'a>), Refusal> {
-        let record = DecisionRecord::decided(&self.facts, decision, &[], self.snapshot.reference.clone())
+    /// Take the seat under the limits of the rules that allow it: a decision is final once there is one.
+    pub(super) async fn settle(&self, decision: Decision) -> Result<Settled, budget::Refused> {
+        let seat = self.shared.budgets.open(&decision.budgets, self.facts.identity.id()).await;
+        let seat = seat.inspect_err(|refused| self.shared.metrics.limited(refused.label()))?;
+        Ok(Settled { decision, seat })
+    }
+
+    /// Permitted, were it not for a limit.
+    pub(super) fn limited(self, refused: &budget::Refused) -> Refusal {
+        let policy = self.snapshot.reference.clone();
+        let record = DecisionRecord::limited(&self.facts, &refused.text(), refused.clause().as_ref(), policy);
+        Refusal { status: refused.status(), retry_after: refused.retry_after(), ..self.conclude(record) }
+    }
+
+    /// Whether this denial is only recorded, and carried.
+    pub(super) fn only_observes(&self, denial: &Decision) -> bool {
+        self.snapshot.only_observes(&self.facts, denial)
+    }
+
+    /// What came nearest to allowing what is denied.
+    fn nearest(&self, decision: &Decision) -> Vec<Nearest> {
+        match decision.effect == Effect::Deny && decision.reason.tells_nearest() {
+            true => self.snapshot.set.nearest(&self.facts, NEAREST),
+            false => Vec::new(),
+        }
+    }
+
+    /// Record the decision by which this is carried, and list what it permits. Its admission is the proof that bytes may flow.
+    pub(super) async fn admit(self, settled: Settled, at: Connected) -> Result<(Admission, Listed<'a>), Refusal> {
+        let Settled { decision, seat } = settled;
+        let nearest = self.nearest(&decision);
+        let record = DecisionRecord::decided(&self.facts, &decision, &nearest, self.snapshot.reference.clone())
+            .carried()
             .with_time(self.shared.clock.wall())
             .with_dialled(at.endpoint.address(), at.local)
             .with_trace(self.span.as_ref().map(RequestSpan::trace))
@@ -149,6 +198,7 @@ impl<'a> Attempt<'a> {
                     checked: self.checked,
                     rule: decision.rule.clone(),
                     reason: decision.reason,
+                    seat,
                     change: self.snapshot.change,
                     generation: self.snapshot.generation,
                 };
@@ -171,10 +221,7 @@ impl<'a> Attempt<'a> {
         if self.wants_credentials(denial) {
             return self.refuse(Reason::IdentityRequired, "none were shown, and nobody without them may go there");
         }
-        let nearest = match denial.reason.tells_nearest() {
-            true => self.snapshot.set.nearest(&self.facts, NEAREST),
-            false => Vec::new(),
-        };
+        let nearest = self.nearest(denial);
         let record = DecisionRecord::decided(&self.facts, denial, &nearest, self.snapshot.reference.clone());
         self.conclude(record)
     }
@@ -213,7 +260,7 @@ impl<'a> Attempt<'a> {
             .with_trace(self.span.as_ref().map(RequestSpan::trace))
             .with_timings(self.timings);
         let record = self.reservation.refuse(record);
-        ended(self.span, Refusal { record, status: None })
+        ended(self.span, Refusal { record, status: None, retry_after: None })
     }
 
     /// 407 makes a client that has credentials show them (git and curl only do so then), so it is the answer to one

@@ -45,7 +45,7 @@ fn early(peer: &Peer, reason: Reason, detail: &str, status: Option<u16>, shared:
 
 fn recorded(record: DecisionRecord, status: Option<u16>, shared: &Shared) -> Refusal {
     match shared.evidence.reserve() {
-        Ok(reservation) => Refusal { record: reservation.refuse(record), status },
+        Ok(reservation) => Refusal { record: reservation.refuse(record), status, retry_after: None },
         Err(_) => unrecorded(record),
     }
 }
@@ -57,5 +57,5 @@ pub(super) fn unread(peer: &Peer, reason: Reason, detail: &str, shared: &Shared)
 /// No evidence, no egress, not even a question to DNS; the client still gets an id to ask about.
 pub(super) fn unrecorded(mut record: DecisionRecord) -> Refusal {
     record.id = Uuid::now_v7();
-    Refusal { record: Arc::new(record), status: None }
+    Refusal { record: Arc::new(record), status: None, retry_after: None }
 }

@@ -1,5 +1,5 @@
 //! The story, part two, and the only way out: intent, reserve, facts, decide, resolve, decide, dial, ClientHello,
-//! decide, record, carry, close. Each step consumes the one before it, so none can be skipped or done twice.
+//! decide, and where a rule asks, probe and decide; then record, carry, close. Each step consumes the one before it, so none can be skipped or done twice.
 //!
 //! Every way of not getting through leaves exactly one record and one [`Refusal`].
 
@@ -11,13 +11,13 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 pub use attempt::NEAREST;
-use attempt::{Attempt, micros};
+use attempt::{Attempt, Settled, micros};
 pub use early::{drained, handshake_failed, malformed, no_identity, turned_away};
 use early::{unread, unrecorded};
-use gatepass_policy::decision::{Decision, Reason, Verdict};
+use gatepass_policy::decision::{Reason, Verdict};
 use gatepass_policy::facts::{HttpRequest, Protocol, Tls};
 use gatepass_policy::host::Authority;
-use gatepass_policy::schema::Attribute;
+use gatepass_policy::schema::{Attribute, Stage};
 use tokio::net::TcpStream;
 use uuid::Uuid;
 
@@ -28,6 +28,7 @@ use crate::peer::Peer;
 use crate::refusal::Refusal;
 use crate::resolver::ResolveError;
 use crate::shared::Shared;
+use crate::shutdown::{Drain, Phase};
 use crate::telemetry::Part;
 
 /// What a client wants: the end of every protocol's own path, and the beginning of the one path they share.
@@ -60,13 +61,13 @@ pub struct Connected {
 pub struct Clearance<'a> {
     attempt: Attempt<'a>,
     endpoints: Vec<Endpoint>,
-    settled: Option<Decision>,
+    settled: Option<Settled>,
 }
 
 /// An attempt whose upstream is connected. Nothing of the client's has reached it.
 pub struct Passage<'a> {
     attempt: Attempt<'a>,
-    settled: Option<Decision>,
+    settled: Option<Settled>,
     upstream: TcpStream,
     at: Connected,
 }
@@ -93,16 +94,22 @@ pub async fn clear<'a>(peer: &Peer, intent: Intent, shared: &'a Shared) -> Resul
     if let Some((reason, detail, status)) = fault {
         return Err(Refusal { status, ..attempt.refuse(reason, &detail) });
     }
-    if let Verdict::Deny(denial) = attempt.decide() {
-        return Err(attempt.deny(&denial));
-    }
+    let observed = match attempt.decide() {
+        Verdict::Deny(denial) if attempt.only_observes(&denial) => Some(denial),
+        Verdict::Deny(denial) => return Err(attempt.deny(&denial)),
+        Verdict::Pending(_) | Verdict::Allow(_) => None,
+    };
     if let Err(error) = attempt.resolve().await {
-        return Err(attempt.fail(None, reason_of_resolve(&error), &error.to_string()));
+        return Err(attempt.fail(observed.as_ref(), reason_of_resolve(&error), &error.to_string()));
     }
     let settled = match attempt.decide() {
-        Verdict::Deny(denial) => return Err(attempt.deny(&denial)),
+        Verdict::Deny(denial) if !attempt.only_observes(&denial) => return Err(attempt.deny(&denial)),
         Verdict::Pending(_) => None,
-        Verdict::Allow(decision) => Some(decision),
+        // Whoever is past a limit is told so before anything is dialled.
+        Verdict::Allow(decision) | Verdict::Deny(decision) => match attempt.settle(decision).await {
+            Ok(settled) => Some(settled),
+            Err(refused) => return Err(attempt.limited(&refused)),
+        },
     };
     let endpoints = dial::endpoints(&attempt.facts, dial::Cleared::by_decision());
     Ok(Clearance { attempt, endpoints, settled })
@@ -118,7 +125,11 @@ impl<'a> Clearance<'a> {
     pub async fn dial(mut self) -> Result<Passage<'a>, Refusal> {
         match self.connect().await {
             Ok((upstream, at)) => Ok(Passage { attempt: self.attempt, settled: self.settled, upstream, at }),
-            Err(error) => Err(self.attempt.fail(self.settled.as_ref(), reason_of_dial(error), &error.to_string())),
+            Err(error) => Err(self.attempt.fail(
+                self.settled.as_ref().map(|settled| &settled.decision),
+                reason_of_dial(error),
+                &error.to_string(),
+            )),
         }
     }
 
@@ -137,7 +148,7 @@ impl<'a> Clearance<'a> {
     /// Use a pooled connection to one of the checked addresses instead of dialling: record, and admit.
     pub async fn reuse(self, at: Connected) -> Result<(Admission, Listed<'a>), Refusal> {
         match self.settled {
-            Some(decision) => self.attempt.admit(&decision, at).await,
+            Some(settled) => self.attempt.admit(settled, at).await,
             None => Err(self.attempt.unsettled()),
         }
     }
@@ -164,20 +175,46 @@ impl<'a> Passage<'a> {
         self.attempt.traced(Part::Tls, took, None);
     }
 
-    /// The last stage, where it is needed; then the record; and only then may bytes flow.
-    pub async fn admit(mut self, tls: Option<Tls>) -> Result<Admitted<'a>, Refused> {
-        if let Some(tls) = tls {
-            self.attempt.facts.tls = Some(tls);
-            self.settled = match self.attempt.decide() {
-                Verdict::Allow(decision) => Some(decision),
-                Verdict::Deny(denial) => return Err(self.attempt.deny_after(&denial)),
-                Verdict::Pending(_) => None,
+    /// Whether some rule asks for the fingerprint of the client's hello.
+    pub fn asks_for_fingerprint(&self) -> bool {
+        self.attempt.snapshot.set.uses(Attribute::TlsJa4)
+    }
+
+    /// The last stages: the client's first bytes, and what the server proves where the verdict still hangs on that.
+    pub async fn judge(mut self, tls: Tls, end: &mut Drain) -> Result<Passage<'a>, Refused> {
+        self.attempt.facts.tls = Some(tls);
+        let mut verdict = self.attempt.decide();
+        if let Verdict::Pending(missing) = &verdict
+            && missing.last_stage() == Some(Stage::Certificate)
+        {
+            let draining = tokio::select! {
+                () = self.attempt.probe(self.at.endpoint) => None,
+                () = end.reached(Phase::Ended) => Some("the server was still being probed at the end"),
             };
+            if let Some(why) = draining {
+                return Err(Refused::plain(self.attempt.refuse(Reason::Draining, why)));
+            }
+            verdict = self.attempt.decide();
         }
-        let Some(decision) = self.settled else {
+        self.settled = match verdict {
+            Verdict::Deny(denial) if !self.attempt.only_observes(&denial) => {
+                return Err(self.attempt.deny_after(&denial));
+            }
+            Verdict::Allow(decision) | Verdict::Deny(decision) => match self.attempt.settle(decision).await {
+                Ok(settled) => Some(settled),
+                Err(refused) => return Err(Refused::plain(self.attempt.limited(&refused))),
+            },
+            Verdict::Pending(_) => None,
+        };
+        Ok(self)
+    }
+
+    /// The record; and only then may bytes flow.
+    pub async fn admit(self) -> Result<Admitted<'a>, Refused> {
+        let Some(settled) = self.settled else {
             return Err(Refused::plain(self.attempt.unsettled()));
         };
-        let (admission, listed) = self.attempt.admit(&decision, self.at).await.map_err(Refused::plain)?;
+        let (admission, listed) = self.attempt.admit(settled, self.at).await.map_err(Refused::plain)?;
         Ok(Admitted { admission, listed, upstream: self.upstream, at: self.at })
     }
 

@@ -2,7 +2,7 @@
 
 use gatepass_config::limits::Limits;
 
-use crate::{client_hello, dial, forward, http1, tunnel};
+use crate::{client_hello, dial, forward, http1, probe, tunnel};
 
 pub(super) fn head(limits: &Limits, pseudonym: &str) -> http1::Limits {
     http1::Limits {
@@ -64,6 +64,16 @@ pub(super) fn dial(limits: &Limits) -> dial::Limits {
     }
 }
 
+/// Each probe is one more open file.
+pub(super) fn probe(limits: &Limits, spare: Spare) -> probe::Limits {
+    probe::Limits {
+        timeout: limits.probe_timeout,
+        at_once: limits.probes_max.min(spare.0 / 8).max(1),
+        kept: limits.probe_cache_entries,
+        kept_for: limits.probe_cache_age,
+    }
+}
+
 pub(super) fn certificates(limits: &Limits) -> gatepass_certs::Limits {
     gatepass_certs::Limits {
         file_bytes: u64::try_from(limits.certificate_file_bytes).unwrap_or(u64::MAX),
@@ -110,8 +120,9 @@ mod tests {
         for files in [64, 256, 1_024, 20_000, 65_536, 1 << 20] {
             let room = connections_within(files);
             let spare = Spare::of(files, room);
+            let probes = probe(&Limits::default(), spare).at_once;
             let held = pool(&Limits::default(), spare).total + 2 * tunnel_pools(spare).pipes + spare.refusals();
-            assert!(held <= (files - 2 * room) / 2, "{files}: {held} beside {room}");
+            assert!(held + probes <= (files - 2 * room) * 5 / 8, "{files}: {held} and {probes} beside {room}");
         }
         // More connections than files: nothing is kept.
         assert_eq!(pool(&Limits::default(), Spare::of(1_024, 1_000)).total, 0);

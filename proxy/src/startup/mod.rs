@@ -7,6 +7,8 @@ mod names;
 
 mod records;
 
+pub mod probe;
+
 mod overrides;
 use overrides::Made;
 
@@ -39,6 +41,7 @@ use tokio::sync::Semaphore;
 use who::registry;
 
 use crate::admin::Kept;
+use crate::budget::Budgets;
 use crate::clock::Clock;
 use crate::evidence::Evidence;
 use crate::forward::Pool;
@@ -46,6 +49,7 @@ use crate::listener::Gate;
 use crate::metrics::Metrics;
 use crate::peer::Origin;
 use crate::policy_store::{PolicyStore, Source};
+use crate::probe::Probe;
 use crate::resolver::Resolver;
 use crate::shared::Shared;
 use crate::state::Log;
@@ -131,8 +135,10 @@ impl Startup {
         let settings = records::settings(&config, room, Arc::clone(&name), clock.clone())
             .map_err(|problem| problems.push(problem));
         let floor = floor(&config.floor, services).map_err(|problem| problems.push(problem));
-        let (Ok(resolver), Ok(telemetry), Ok(settings), Ok(floor), true) =
-            (resolver, telemetry, settings, floor, problems.is_empty())
+        let prober = probe::prober(&config.probe, &bounds::certificates(&limits));
+        let prober = prober.map_err(|problem| problems.push(problem));
+        let (Ok(resolver), Ok(telemetry), Ok(settings), Ok(floor), Ok(prober), true) =
+            (resolver, telemetry, settings, floor, prober, problems.is_empty())
         else {
             return Err(problems.join("\n"));
         };
@@ -142,11 +148,15 @@ impl Startup {
         let (telemetry, metrics) = measured(telemetry.as_ref())?;
         let collector = Renewal::of(&config.evidence, &settings, limits.otlp_timeout, seen);
         let store = overrides::store(&config, &clock)?;
+        let until = config.observe.as_ref().and_then(|until| crate::observe::until(until.value, &clock));
+        let settings = crate::evidence::Settings { observe: until, ..settings };
         // Last, and only where something is to run: the spool belongs to one gateway at a time.
         let evidence = Evidence::start(settings, Arc::clone(&metrics));
         let evidence = evidence.map_err(|error| format!("error: `evidence`: {error}"))?;
-        let policy = Arc::new(policy);
+        let policy = Arc::new(policy.observing(until));
         let of = Made { policy: &policy, evidence: &evidence, clock: &clock, metrics: &metrics, name: &name, log };
+        let budgets = Budgets::load(store.1.clone(), clock.clone(), limits.limit_accounts).await;
+        let budgets = budgets.map_err(|error| format!("error: `state`: {error}"))?;
         let state = overrides::state(&config, store, of).await?;
         let pseudonym = pseudonym();
         let shared = Shared {
@@ -160,11 +170,14 @@ impl Startup {
             resolver,
             floor: ArcSwap::from_pointee(floor),
             identity: registry(&config.identity),
+            probe: Probe::new(prober.0, prober.1, bounds::probe(&limits, spare)),
+            probed_by: config.probe,
             metrics,
             tracing: telemetry.as_ref().and_then(Telemetry::tracing),
             telemetry,
             pool: Pool::new(bounds::pool(&limits, spare)),
             pools: tunnel::Pools::new(bounds::tunnel_pools(spare)),
+            budgets,
             live: crate::live::Live::new(limits.cut_linger),
             connections: Arc::new(Semaphore::new(room)),
             refusals: Arc::new(Semaphore::new(spare.refusals())),
@@ -228,7 +241,7 @@ fn gates(
                 None => continue,
             },
         };
-        let origin = Arc::new(Origin { name: listener.name.as_str().into() });
+        let origin = Arc::new(Origin { name: listener.name.as_str().into(), compat: listener.compat });
         gates.push((Gate { origin, tls }, listener.bind.value));
     }
     gates

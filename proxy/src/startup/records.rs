@@ -21,6 +21,7 @@ pub(super) fn settings(config: &Config, connections: usize, name: Arc<str>, cloc
             Loopback::Development => Some(FloorMark::Development),
             Loopback::Closed => None,
         },
+        observe: config.observe.as_ref().map(|until| until.value),
         clock,
         paths: match evidence.request_path {
             RequestPath::Keep => Paths::Keep,

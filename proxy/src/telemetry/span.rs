@@ -50,6 +50,8 @@ pub enum Part {
     Connect(Option<SocketAddr>),
     /// The wait for the client's ClientHello.
     Tls,
+    /// The probe of the server's certificate.
+    Probe,
 }
 
 /// What a request came to.
@@ -157,19 +159,20 @@ impl Part {
             Part::Dns => "dns",
             Part::Connect(_) => "connect",
             Part::Tls => "tls",
+            Part::Probe => "probe",
         }
     }
 
     fn kind(self) -> SpanKind {
         match self {
             Part::Decide => SpanKind::Internal,
-            Part::Dns | Part::Connect(_) | Part::Tls => SpanKind::Client,
+            Part::Dns | Part::Connect(_) | Part::Tls | Part::Probe => SpanKind::Client,
         }
     }
 
     fn attributes(self, facts: &Facts) -> Vec<KeyValue> {
         match self {
-            Part::Decide | Part::Tls => Vec::new(),
+            Part::Decide | Part::Tls | Part::Probe => Vec::new(),
             Part::Dns => vec![KeyValue::new("dns.question.name", facts.destination.host.to_text().into_owned())],
             Part::Connect(reached) => {
                 let mut attributes = destination(facts).to_vec();

@@ -131,6 +131,7 @@ async fn every_metric_of_the_table_is_exported_under_its_name_with_the_numbers_t
         histogram.record(Duration::from_micros(3));
     }
     metrics.request_duration.record(0.2);
+    metrics.probed(crate::metrics::ProbeResult::Verified, Duration::from_millis(3));
     metrics.evidence_commit.record(0.001);
     metrics.redecide_duration.record(0.02);
     metrics.exception_decision.record(7200.0);

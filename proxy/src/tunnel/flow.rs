@@ -72,6 +72,8 @@ pub(super) enum Progress {
     Open,
     /// Its end was read, in this turn or an earlier one.
     Ended,
+    /// There is more of it than there is room for.
+    Starved,
     /// It failed in this turn and is done.
     Broken(Broken),
 }
@@ -92,21 +94,22 @@ impl Flow {
         self.phase == Phase::Done
     }
 
-    /// Move what can be moved now; `count` grows with what was delivered.
+    /// Move what can be moved now, at most `room` bytes; `count` grows with what was delivered.
     pub(super) fn poll(
         &mut self,
         cx: &mut Context<'_>,
         from: &mut Side,
         to: &mut Side,
         pools: &Pools,
-        count: &AtomicU64,
+        (count, mut room): (&AtomicU64, u64),
     ) -> Progress {
         for _ in 0..ROUNDS {
             let step = match self.phase {
                 Phase::Done => return Progress::Ended,
                 Phase::Ending => self.poll_end(cx, to),
-                Phase::Open => match self.poll_deliver(cx, to, count) {
-                    Poll::Ready(Ok(())) => self.poll_take(cx, from, to, pools),
+                Phase::Open => match self.poll_deliver(cx, to, count, &mut room) {
+                    Poll::Ready(Ok(Delivered::No)) => return Progress::Starved,
+                    Poll::Ready(Ok(Delivered::Yes)) => self.poll_take(cx, from, to, pools),
                     Poll::Ready(Err(error)) => Poll::Ready(Err(Broken::To(error))),
                     Poll::Pending => Poll::Pending,
                 },
@@ -126,32 +129,43 @@ impl Flow {
         Progress::Open
     }
 
-    /// Deliver everything that is held.
-    fn poll_deliver(&mut self, cx: &mut Context<'_>, to: &mut Side, count: &AtomicU64) -> Poll<io::Result<()>> {
+    /// Deliver everything that is held, as far as there is room.
+    fn poll_deliver(
+        &mut self,
+        cx: &mut Context<'_>,
+        to: &mut Side,
+        count: &AtomicU64,
+        room: &mut u64,
+    ) -> Poll<io::Result<Delivered>> {
         loop {
+            let most = usize::try_from(*room).unwrap_or(usize::MAX);
             let written = match &mut self.held {
-                Held::Nothing => return Poll::Ready(Ok(())),
+                Held::Nothing => return Poll::Ready(Ok(Delivered::Yes)),
+                Held::Buffer { start, end, .. } if start == end => return Poll::Ready(Ok(Delivered::Yes)),
+                Held::Pipe(pipe) if pipe.is_empty() => return Poll::Ready(Ok(Delivered::Yes)),
+                Held::Early(_) | Held::Buffer { .. } | Held::Pipe(_) if most == 0 => {
+                    return Poll::Ready(Ok(Delivered::No));
+                }
                 Held::Early(bytes) => {
-                    let written = ready!(Pin::new(&mut *to).poll_write(cx, bytes))?;
+                    let now = bytes.get(..most.min(bytes.len())).unwrap_or_default();
+                    let written = ready!(Pin::new(&mut *to).poll_write(cx, now))?;
                     bytes.advance(written.min(bytes.len()));
                     if bytes.is_empty() {
                         self.held = Held::Nothing;
                     }
                     written
                 }
-                Held::Buffer { start, end, .. } if start == end => return Poll::Ready(Ok(())),
                 Held::Buffer { buffer, start, end } => {
-                    let bytes = buffer.get(*start..*end).unwrap_or_default();
+                    let bytes = buffer.get(*start..(*end).min(start.saturating_add(most))).unwrap_or_default();
                     let written = ready!(Pin::new(&mut *to).poll_write(cx, bytes))?;
                     *start = (*start + written).min(*end);
                     written
                 }
-                Held::Pipe(pipe) if pipe.is_empty() => return Poll::Ready(Ok(())),
                 Held::Pipe(pipe) => {
                     // Only bare sockets are spliced.
                     let to = to.tcp().ok_or(ErrorKind::Unsupported)?;
                     ready!(to.poll_write_ready(cx))?;
-                    match pipe.drain(to) {
+                    match pipe.drain(to, most) {
                         Err(error) if error.kind() == ErrorKind::WouldBlock => continue,
                         written => written?,
                     }
@@ -162,6 +176,7 @@ impl Flow {
             }
             self.unflushed = to.tcp().is_none();
             count.fetch_add(written as u64, Ordering::Relaxed);
+            *room = room.saturating_sub(written as u64);
         }
     }
 
@@ -285,6 +300,13 @@ impl Flow {
         self.phase = Phase::Done;
         Poll::Ready(Ok(()))
     }
+}
+
+/// Whether everything that was held is delivered.
+enum Delivered {
+    Yes,
+    /// There is no room for the rest.
+    No,
 }
 
 /// What one attempt to read came to.

@@ -24,6 +24,7 @@ pub use side::Side;
 use tokio::time::{Instant, sleep_until};
 use ways::{Close, Ways};
 
+use crate::budget::{Going, Meter};
 use crate::evidence::Counters;
 pub use crate::evidence::words::Ending;
 
@@ -60,7 +61,8 @@ pub struct Finished {
     pub ending: Ending,
 }
 
-/// Carry bytes both ways until both sides have ended, a limit is reached, or `cut` says why it must end now.
+/// Carry bytes both ways until both sides have ended, a limit is reached, `meter` has no more to give, or `cut` says why it
+/// must end now.
 ///
 /// `cut` is asked before any byte is moved. The sockets should have Nagle's algorithm off (`TCP_NODELAY`).
 pub async fn carry(
@@ -68,6 +70,7 @@ pub async fn carry(
     limits: &Limits,
     pools: &Pools,
     counters: &Counters,
+    meter: &Meter,
     cut: impl Future<Output = Ending>,
 ) -> Finished {
     let started = Instant::now();
@@ -80,8 +83,14 @@ pub async fn carry(
             return Poll::Ready(Close::cut(ending));
         }
         let before = (counters.sent(), counters.received());
-        if let Poll::Ready(close) = ways.poll(cx, pools, counters) {
+        let turn = meter.begin(cx);
+        let polled = ways.poll(cx, pools, counters, &turn);
+        let going = turn.end(counters.sent() - before.0, counters.received() - before.1, ways.starved, cx);
+        if let Poll::Ready(close) = polled {
             return Poll::Ready(close);
+        }
+        if going == Going::Over {
+            return Poll::Ready(Close::cut(Ending::Limit));
         }
         if before != (counters.sent(), counters.received()) {
             clock.moved = Instant::now();

@@ -49,9 +49,9 @@ mod linux {
             Ok(count)
         }
 
-        /// Pass what is held on to a socket, as far as it takes it.
-        pub(in super::super) fn drain(&mut self, to: &TcpStream) -> io::Result<usize> {
-            let count = to.try_io(Interest::WRITABLE, || pass(&self.read, to, self.held))?;
+        /// Pass what is held on to a socket, as far as it takes it, and at most so many bytes.
+        pub(in super::super) fn drain(&mut self, to: &TcpStream, most: usize) -> io::Result<usize> {
+            let count = to.try_io(Interest::WRITABLE, || pass(&self.read, to, self.held.min(most)))?;
             self.held = self.held.saturating_sub(count);
             Ok(count)
         }
@@ -87,7 +87,7 @@ mod none {
             match *self {}
         }
 
-        pub(in super::super) fn drain(&mut self, _to: &TcpStream) -> io::Result<usize> {
+        pub(in super::super) fn drain(&mut self, _to: &TcpStream, _most: usize) -> io::Result<usize> {
             match *self {}
         }
     }

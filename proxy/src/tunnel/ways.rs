@@ -5,6 +5,7 @@ use std::task::{Context, Poll};
 
 use super::flow::{AtEnd, Broken, Flow, Progress};
 use super::{Counters, Ending, Pools, Side, Tunnel};
+use crate::budget::{Turn, Way};
 
 /// Both sides, both directions, and what is known of their ends.
 pub(super) struct Ways {
@@ -15,6 +16,8 @@ pub(super) struct Ways {
     /// The side that ended first, as an ending.
     first: Option<Ending>,
     manner: Manner,
+    /// The ways that had more than there was room for in the last turn.
+    pub(super) starved: [Option<Way>; 2],
 }
 
 /// How the sockets are to be closed.
@@ -43,22 +46,43 @@ impl Ways {
     pub(super) fn new(tunnel: Tunnel) -> Ways {
         let Tunnel { client, upstream, from_client, from_upstream } = tunnel;
         let (out, back) = (Flow::new(from_client), Flow::new(from_upstream));
-        Ways { client, upstream, out, back, first: None, manner: Manner::Plain }
+        Ways { client, upstream, out, back, first: None, manner: Manner::Plain, starved: [None; 2] }
     }
 
-    /// Move what can be moved. Ready when both directions are done, or a side can no longer be read.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>, pools: &Pools, counters: &Counters) -> Poll<Close> {
+    /// Move what can be moved, as far as there is room. Ready when both directions are done, or a side can no longer be read.
+    pub(super) fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        pools: &Pools,
+        counters: &Counters,
+        turn: &Turn<'_>,
+    ) -> Poll<Close> {
+        self.starved = [None; 2];
         if self.back.is_done() && self.closing_says_it(&self.upstream) {
             self.out.at_end = AtEnd::Leave;
         }
-        let out = self.out.poll(cx, &mut self.client, &mut self.upstream, pools, &counters.sent);
+        let out =
+            self.out.poll(cx, &mut self.client, &mut self.upstream, pools, (&counters.sent, turn.room(Way::Upload)));
+        if matches!(out, Progress::Starved) {
+            self.starved = [Some(Way::Upload), None];
+        }
         if let Some(close) = self.note(out, Ending::ClientClosed, Ending::UpstreamClosed) {
             return Poll::Ready(close);
         }
         if self.out.is_done() && self.closing_says_it(&self.client) {
             self.back.at_end = AtEnd::Leave;
         }
-        let back = self.back.poll(cx, &mut self.upstream, &mut self.client, pools, &counters.received);
+        let back = self.back.poll(
+            cx,
+            &mut self.upstream,
+            &mut self.client,
+            pools,
+            (&counters.received, turn.room(Way::Download)),
+        );
+        if matches!(back, Progress::Starved) {
+            let [upload, _] = self.starved;
+            self.starved = [upload, Some(Way::Download)];
+        }
         if let Some(close) = self.note(back, Ending::UpstreamClosed, Ending::ClientClosed) {
             return Poll::Ready(close);
         }
@@ -84,7 +108,7 @@ impl Ways {
     /// Take down what one direction came to; a close where nothing more can be delivered.
     fn note(&mut self, progress: Progress, from: Ending, to: Ending) -> Option<Close> {
         match progress {
-            Progress::Open => None,
+            Progress::Open | Progress::Starved => None,
             Progress::Ended => {
                 self.first.get_or_insert(from);
                 None

@@ -11,6 +11,8 @@ mod admin;
 
 mod attacks;
 
+mod certificate;
+
 mod cli;
 
 mod clients;
@@ -18,6 +20,8 @@ mod clients;
 mod collector;
 
 mod contract;
+
+mod compat;
 
 mod corpus;
 
@@ -33,13 +37,21 @@ mod deployment;
 
 mod fleet;
 
+mod guide;
+
 mod hellos;
 
 mod hostile;
 
 mod identity;
 
+mod import;
+
+mod limits;
+
 mod live;
+
+mod observe;
 
 mod overrides;
 
@@ -50,6 +62,8 @@ mod records;
 mod reload;
 
 mod reserved;
+
+mod reviews;
 
 mod shipping;
 

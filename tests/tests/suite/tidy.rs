@@ -2,6 +2,8 @@
 //! the code's tables say.
 
 mod documents;
+mod reference;
+mod schema;
 
 use std::path::{Path, PathBuf};
 

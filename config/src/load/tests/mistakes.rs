@@ -30,7 +30,10 @@ fn mistakes_in_listeners() {
         ("listeners:", "1:1 `listeners` is empty, not a list"),
         (&at("protocol: transparent"), "1:57 `protocol: transparent` is not supported yet | UNENFORCED"),
         (&at("protocol: http, proxy_protocol: {from: [x]}"), "1:63 `proxy_protocol` is not supported yet | UNENFORCED"),
-        (&at("protocol: http, compat: smokescreen"), "1:63 `compat` is not supported yet | UNENFORCED"),
+        (
+            &at("protocol: http, compat: smokescren"),
+            "1:71 `smokescren` is not a value of `listeners[0].compat` | did you mean `smokescreen`?",
+        ),
         (
             &at("protocol: http, tls: {}"),
             "1:63 `tls` belongs to a listener with `protocol: https`, and this one is `http`",
@@ -138,7 +141,6 @@ fn mistakes_in_policy_dns_and_evidence() {
             "policy: {bundle: nowhere}",
             "1:18 `policy.bundle` names `DIR/nowhere`, which cannot be used: no such file or directory",
         ),
-        ("observe: {until: \"2027-01-31T00:00:00Z\"}", "1:1 `observe` is not supported yet | UNENFORCED"),
         ("dns: {servers: []}", "1:16 `dns.servers` is an empty list"),
         ("dns: {servers: [system, system]}", "1:25 the same value is given twice"),
         (

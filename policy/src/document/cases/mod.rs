@@ -49,7 +49,7 @@ pub(crate) fn read(fields: &mut Fields<'_, '_>, limits: &Limits, report: &mut Re
         bounded(node, limits, report)?;
     }
     let mut names = BTreeSet::new();
-    let mut reader = Reader { defaults, limits, names: &mut names, cases: Vec::new() };
+    let mut reader = Reader { place: fields.place(), defaults, limits, names: &mut names, cases: Vec::new() };
     let tests = fields.optional("tests");
     if let Some(node) = tests {
         read::list(node, report, |node, report| reader.test(node, report));
@@ -68,6 +68,8 @@ pub(crate) fn read(fields: &mut Fields<'_, '_>, limits: &Limits, report: &mut Re
 const NAME_MAX: usize = 200;
 
 struct Reader<'r, 'n, 't> {
+    /// Of the file.
+    place: Place,
     defaults: Option<&'n Node<'t>>,
     limits: &'r Limits,
     names: &'r mut BTreeSet<String>,
@@ -135,7 +137,8 @@ impl<'t> Reader<'_, '_, 't> {
         report: &mut Report<'_>,
     ) -> Option<()> {
         if self.cases.len() >= self.limits.tests {
-            report.error(name.place, format!("more than {} tests", self.limits.tests));
+            // In one place, so that it is said once.
+            report.error(self.place, format!("more than {} tests", self.limits.tests));
             return None;
         }
         distinct(&name, self.names, report);

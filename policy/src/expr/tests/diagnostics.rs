@@ -44,14 +44,6 @@ fn unknown_names_are_told_with_the_nearest_known_one() {
 }
 
 #[test]
-fn reserved_attributes_say_that_they_are_not_there_yet() {
-    for name in ["tls.ja4 == 'x'", "upstream.verified", "'a' in upstream.dns_sans"] {
-        let found = problems(name);
-        assert!(found.len() == 1 && found[0].1.ends_with("is not supported yet"), "{name}: {found:?}");
-    }
-}
-
-#[test]
 fn types_are_checked_at_load() {
     each(&[
         (

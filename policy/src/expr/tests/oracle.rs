@@ -13,7 +13,7 @@ use super::super::{Expr, HostKey, Reading, Truth};
 use super::hostile::cases;
 use super::random::{condition, facts};
 use crate::address;
-use crate::facts::{Facts, Tls};
+use crate::facts::{Facts, Proof, Tls, Upstream};
 use crate::host::name_within;
 
 fn map(entries: impl IntoIterator<Item = (&'static str, Option<Value>)>) -> Value {
@@ -71,6 +71,7 @@ fn variables(facts: &Facts, reading: Reading, context: &mut Context<'_, '_>) {
         ("request", head(facts)),
         ("dns", map(dns)),
         ("tls", tls(facts)),
+        ("upstream", upstream(facts)),
     ] {
         context.add_variable_from_value(name, value);
     }
@@ -122,7 +123,23 @@ fn tls(facts: &Facts) -> Value {
         ("alpn", strings(hello.map_or(&[], |hello| &*hello.alpn))),
         ("versions", strings(hello.map_or(&[], |hello| &*hello.versions))),
         ("ech", Some(Value::Bool(hello.is_some_and(|hello| hello.ech)))),
+        ("ja4", or_null(hello.and_then(|hello| hello.ja4.as_ref()))),
     ])
+}
+
+/// Without a hello there is no key at all, and without a certificate only one.
+fn upstream(facts: &Facts) -> Value {
+    match (facts.tls.as_ref().unwrap(), &**facts.upstream.as_ref().unwrap()) {
+        (Tls::Absent, _) => map([]),
+        (Tls::Hello(_), Upstream::Nothing(_)) => map([("verified", Some(Value::Bool(false)))]),
+        (Tls::Hello(_), Upstream::Shown(certificate)) => map([
+            ("verified", Some(Value::Bool(certificate.proof == Proof::Verified))),
+            ("dns_sans", strings(certificate.dns_sans.as_ref().unwrap())),
+            ("issuer", string(certificate.issuer.as_ref().unwrap())),
+            ("spki_sha256", string(certificate.spki_sha256.as_ref().unwrap())),
+            ("not_after", moment(certificate.not_after.unwrap())),
+        ]),
+    }
 }
 
 /// Addresses and networks are texts to the interpreter.
@@ -164,11 +181,11 @@ fn parsed(text: &str) -> Option<Expr> {
 }
 
 fn never(facts: &Facts, expr: &Expr) -> bool {
-    facts.request.is_none()
-        && expr
-            .uses()
-            .iter()
-            .any(|attribute| attribute.row().name.starts_with("request.") && attribute.row().name != "request.protocol")
+    expr.uses().iter().any(|attribute| match attribute.row().name.split_once('.') {
+        Some(("request", part)) => part != "protocol" && facts.request.is_none(),
+        Some(("upstream", _)) => facts.tls == Some(Tls::Absent),
+        _ => false,
+    })
 }
 
 fn kind(truth: Truth) -> &'static str {
@@ -202,14 +219,15 @@ proptest! {
     }
 
     #[test]
-    fn what_is_learnt_later_contradicts_nothing(text in condition(), facts in facts(), known in any::<[bool; 4]>()) {
+    fn what_is_learnt_later_contradicts_nothing(text in condition(), facts in facts(), known in any::<[bool; 5]>()) {
         let Some(expr) = parsed(&text) else { return Ok(()) };
-        let [source, listener, dns, tls] = known;
+        let [source, listener, dns, tls, probed] = known;
         let partial = Facts {
             source: facts.source.filter(|_| source),
             listener: facts.listener.clone().filter(|_| listener),
             resolved: facts.resolved.clone().filter(|_| dns),
             tls: facts.tls.clone().filter(|_| tls),
+            upstream: facts.upstream.clone().filter(|_| probed),
             ..facts.clone()
         };
         let (before, after) = (expr.eval(&partial, Reading::Registered), expr.eval(&facts, Reading::Registered));
@@ -222,6 +240,7 @@ proptest! {
                     Some("listener") => !listener,
                     Some("dns") => !dns,
                     Some("tls") => !tls,
+                    Some("upstream") => !tls || !probed,
                     _ => false,
                 });
                 prop_assert!(unknown, "{text}: {waits:?}");
@@ -239,7 +258,7 @@ proptest! {
             HostKey::Exact(name) => *name == host,
             HostKey::Within(apex) => name_within(&host, apex),
         });
-        let facts = if known { facts } else { Facts { resolved: None, tls: None, ..facts } };
+        let facts = if known { facts } else { Facts { resolved: None, tls: None, upstream: None, ..facts } };
         if !inside {
             prop_assert_eq!(expr.eval(&facts, Reading::Registered), Truth::No, "{}", text);
         }

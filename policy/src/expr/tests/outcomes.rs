@@ -235,6 +235,13 @@ fn what_is_not_known_yet_is_named() {
         ("'h2' in tls.alpn", Attribute::TlsAlpn),
         ("tls.versions.all(v, v == '1.3')", Attribute::TlsVersions),
         ("!tls.ech", Attribute::TlsEch),
+        ("tls.ja4 == 'x'", Attribute::TlsJa4),
+        ("!upstream.verified", Attribute::UpstreamVerified),
+        ("'a' in upstream.dns_sans", Attribute::UpstreamDnsSans),
+        ("upstream.issuer != 'x'", Attribute::UpstreamIssuer),
+        ("upstream.spki_sha256 == 'x'", Attribute::UpstreamSpkiSha256),
+        ("now < upstream.not_after", Attribute::UpstreamNotAfter),
+        ("upstream.tls_version == '1.3'", Attribute::UpstreamTlsVersion),
     ] {
         assert_eq!(on(&offline, text), waits(attribute), "{text}");
     }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::world::{SPIFFE, tunnel};
-use crate::facts::{Facts, Hello, HttpRequest, Labels, Protocol, Resolved, Subject, Tls};
+use crate::facts::{
+    Facts, Hello, HttpRequest, Labels, Proof, Protocol, Resolved, ServerCertificate, Subject, Tls, Upstream,
+};
 use crate::host::Authority;
 use crate::identity::{Certificate, Identity};
 
@@ -33,6 +35,8 @@ fn text() -> Text {
         "request.headers['x-a']",
         "request.query",
         "identity.labels[listener.name]",
+        "upstream.issuer",
+        "upstream.spki_sha256",
     ]);
     prop_oneof![2 => literal(), 3 => names].boxed()
 }
@@ -40,6 +44,7 @@ fn text() -> Text {
 fn nullable() -> Text {
     one_of(&[
         "tls.sni",
+        "tls.ja4",
         "identity.spiffe_id",
         "identity.trust_domain",
         "request.content_type",
@@ -48,7 +53,16 @@ fn nullable() -> Text {
 }
 
 fn list() -> Text {
-    one_of(&["destination.tags", "data_classes", "dns.cname", "tls.alpn", "tls.versions", "['a.test', 'x']", "['pci']"])
+    one_of(&[
+        "destination.tags",
+        "data_classes",
+        "dns.cname",
+        "tls.alpn",
+        "tls.versions",
+        "upstream.dns_sans",
+        "['a.test', 'x']",
+        "['pci']",
+    ])
 }
 
 fn int(condition: Text) -> Text {
@@ -100,6 +114,8 @@ fn atom() -> Text {
             "false",
             "tls.present",
             "tls.ech",
+            "upstream.verified",
+            "now < upstream.not_after",
             "dns.secure",
             "request.protocol == 'http'",
             "destination.kind != 'ip'",
@@ -212,8 +228,25 @@ fn resolved() -> impl Strategy<Value = Resolved> {
 }
 
 fn hello() -> impl Strategy<Value = Tls> {
-    (prop::option::of(word()), words(0), words(0), any::<bool>())
-        .prop_map(|(sni, alpn, versions, ech)| Tls::Hello(Hello { sni, alpn, versions, ech }))
+    (prop::option::of(word()), words(0), words(0), any::<bool>(), word()).prop_map(|(sni, alpn, versions, ech, ja4)| {
+        Tls::Hello(Hello { sni, alpn, versions, ech, ja4: Some(ja4.into()) })
+    })
+}
+
+fn upstream() -> impl Strategy<Value = Upstream> {
+    let shown = (any::<bool>(), words(0), word(), word(), any::<bool>());
+    let shown = shown.prop_map(|(verified, dns_sans, issuer, spki, ended)| {
+        let not_after = if ended { "2029-01-01T00:00:00Z" } else { "2031-01-01T00:00:00Z" };
+        Upstream::Shown(ServerCertificate {
+            proof: if verified { Proof::Verified } else { Proof::Unverified("it is unknown".into()) },
+            dns_sans: Some(dns_sans),
+            issuer: Some(issuer),
+            spki_sha256: Some(spki),
+            not_after: Some(not_after.parse().unwrap()),
+            tls_version: Some("1.3".to_owned()),
+        })
+    });
+    prop_oneof![3 => shown, 1 => Just(Upstream::Nothing("it hangs".into()))]
 }
 
 fn request() -> impl Strategy<Value = HttpRequest> {
@@ -228,9 +261,13 @@ fn request() -> impl Strategy<Value = HttpRequest> {
 pub(super) fn facts() -> impl Strategy<Value = Facts> {
     let host = prop::sample::select(vec!["a.test:443", "b.a.test:443", "x:80", "192.0.2.1:443", "[2001:db8::1]:1"]);
     let source = prop::sample::select(vec!["10.0.0.7:443", "[::1]:1", "8.8.8.8:80"]);
-    let head = prop_oneof![hello().prop_map(|tls| (None, tls)), request().prop_map(|head| (Some(head), Tls::Absent))];
-    (subject(), identity(), resolved(), head, (host, source, word(), words(0))).prop_map(
-        |(subject, identity, resolved, (request, tls), (host, source, listener, tags))| Facts {
+    let head = prop_oneof![
+        4 => hello().prop_map(|tls| (None, tls)),
+        1 => Just((None, Tls::Absent)),
+        4 => request().prop_map(|head| (Some(head), Tls::Absent)),
+    ];
+    (subject(), identity(), resolved(), head, upstream(), (host, source, word(), words(0))).prop_map(
+        |(subject, identity, resolved, (request, tls), upstream, (host, source, listener, tags))| Facts {
             source: Some(source.parse().unwrap()),
             listener: Some(listener.into()),
             identity,
@@ -241,6 +278,7 @@ pub(super) fn facts() -> impl Strategy<Value = Facts> {
             request,
             resolved: Some(resolved),
             tls: Some(tls),
+            upstream: Some(Arc::new(upstream)),
             ..tunnel()
         },
     )

@@ -3,9 +3,15 @@
 use std::sync::Arc;
 
 use crate::address::Floor;
-use crate::facts::{Facts, Hello, HttpRequest, Labels, Protocol, Resolved, Subject, Tls};
+use crate::facts::{
+    Facts, Hello, HttpRequest, Labels, Proof, Protocol, Resolved, ServerCertificate, Subject, Tls, Upstream,
+};
 use crate::host::Authority;
 use crate::identity::{Certificate, Identity};
+
+pub(super) const JA4: &str = "t13d1516h2_8daaf6152771_e5627efa2ab1";
+
+pub(super) const PIN: &str = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
 
 pub(super) const SPIFFE: &str = "spiffe://corp.example/ns/payments/sa/checkout";
 
@@ -48,13 +54,22 @@ pub(super) fn tunnel() -> Facts {
             alpn: texts(&["h2", "http/1.1"]),
             versions: texts(&["1.3", "1.2"]),
             ech: false,
+            ja4: Some(JA4.into()),
         })),
+        upstream: Some(Arc::new(Upstream::Shown(ServerCertificate {
+            proof: Proof::Verified,
+            dns_sans: Some(texts(&["api.stripe.com", "*.stripe.com"])),
+            issuer: Some("CN=R3,O=Let's Encrypt,C=US".to_owned()),
+            spki_sha256: Some(PIN.to_owned()),
+            not_after: Some("2030-08-01T00:00:00Z".parse().unwrap()),
+            tls_version: Some("1.3".to_owned()),
+        }))),
     }
 }
 
 /// The same before DNS and before any client byte.
 pub(super) fn asked() -> Facts {
-    Facts { resolved: None, tls: None, ..tunnel() }
+    Facts { resolved: None, tls: None, upstream: None, ..tunnel() }
 }
 
 /// A plain HTTP request of which everything is known.
@@ -70,6 +85,7 @@ pub(super) fn plain() -> Facts {
             content_length: Some(17),
         }),
         tls: Some(Tls::Absent),
+        upstream: None,
         ..tunnel()
     }
 }

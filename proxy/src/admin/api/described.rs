@@ -134,6 +134,20 @@ pub const POLICY: Operation = get(
     ),
 );
 
+/// The limits of rules that hold for a tunnel.
+const LIMITS: Shape = Shape::List {
+    of: &Shape::Object(&[
+        Field::required("rule", SENTENCE, "whose they are"),
+        Field::optional("connections", COUNT, "at once, of one identity"),
+        Field::optional("new_connections_per_second", COUNT, "of one identity"),
+        Field::optional("upload_bytes_per_day", COUNT, "of one identity"),
+        Field::optional("download_bytes_per_day", COUNT, "of one identity"),
+        Field::optional("max_connection_duration", COUNT, "in seconds"),
+    ]),
+    min: 1,
+    max: 100_000,
+};
+
 /// `GET /v1/tunnels`
 pub const TUNNELS: Operation = Operation {
     query: PAGE,
@@ -158,6 +172,7 @@ pub const TUNNELS: Operation = Operation {
                             Field::required("since", Shape::Time, "when it was opened"),
                             Field::required("bytes_sent", COUNT, "from the client"),
                             Field::required("bytes_received", COUNT, "to the client"),
+                            Field::optional("limits", LIMITS, "those of every rule that allows it, where any has some"),
                         ]),
                         min: 0,
                         max: 1_000_000,

@@ -15,7 +15,7 @@ use gatepass_certs::{Alpn, Limits as CertLimits};
 use gatepass_config::evidence::Stdout;
 use gatepass_config::floor::Loopback;
 use gatepass_config::identity::TokensFile;
-use gatepass_config::listeners::{ClientCertificates, Listener, Presence, Protocol, Tls};
+use gatepass_config::listeners::{ClientCertificates, Compat, Listener, Presence, Protocol, Tls};
 use gatepass_config::policy::{Bundle, Policy, Reload};
 use gatepass_config::tokens::Token;
 use gatepass_config::{Config, Located, dns};
@@ -263,8 +263,13 @@ fn config(
     };
     let mut config = gatepass_config::quickstart();
     config.listeners = vec![
-        Listener { name: "plain".to_owned(), bind: free(), protocol: Protocol::Http },
-        Listener { name: "mesh".to_owned(), bind: free(), protocol: Protocol::Https(Box::new(tls)) },
+        Listener { name: "plain".to_owned(), bind: free(), protocol: Protocol::Http, compat: Compat::None },
+        Listener {
+            name: "mesh".to_owned(),
+            bind: free(),
+            protocol: Protocol::Https(Box::new(tls)),
+            compat: Compat::None,
+        },
     ];
     config.identity.tokens =
         Some(TokensFile { path: file(&directory.join("tokens.yaml")), tokens: vec![token("ci"), token("reports")] });

@@ -1,13 +1,14 @@
 //! What is told of an invariant: that it holds, the facts that break it, or why it is not known.
 
-use gatepass_policy::case::Proof;
+use gatepass_policy::analysis::{Exactness, Proof, Witness};
 use gatepass_policy::facts::{Facts, Tls};
 
 /// One word for how it went.
 pub(super) fn word(proof: &Proof) -> &'static str {
     match proof {
         Proof::Holds => "holds",
-        Proof::Broken(_) => "broken",
+        Proof::Broken(..) => "broken",
+        Proof::Errs(..) => "errs",
         Proof::Unproved(_) => "unproved",
     }
 }
@@ -16,8 +17,32 @@ pub(super) fn word(proof: &Proof) -> &'static str {
 pub(super) fn detail(proof: &Proof) -> Vec<String> {
     match proof {
         Proof::Holds => Vec::new(),
-        Proof::Broken(facts) => counterexample(facts),
-        Proof::Unproved(why) => vec![why.clone()],
+        Proof::Broken(witness, rule) => {
+            let by = rule.as_ref().map(|rule| format!("allowed by {} ({})", rule.path, rule.owner));
+            by.into_iter().chain(shown(witness)).collect()
+        }
+        Proof::Errs(witness, why) => {
+            let first = format!("allowed, and the condition cannot be evaluated: {why}");
+            std::iter::once(first).chain(shown(witness)).collect()
+        }
+        Proof::Unproved(exactness) => vec![unproved(exactness)],
+    }
+}
+
+fn shown(witness: &Witness) -> Vec<String> {
+    let mut told = counterexample(witness.facts());
+    told.push(format!("explain: {}", witness.explain()));
+    told
+}
+
+fn unproved(exactness: &Exactness) -> String {
+    match exactness.vague.as_slice() {
+        [] => "no connection breaks it, but there were more combinations than are looked at".to_owned(),
+        vague => format!(
+            "no connection that was tried breaks it, but {} is looked at in ways (regular expressions, arithmetic, \
+             comparisons with each other) of which some values only are tried",
+            vague.join(", ")
+        ),
     }
 }
 
@@ -62,11 +87,12 @@ mod tests {
     #[test]
     fn what_breaks_an_invariant_is_told_as_facts() {
         let facts = crate::evidence::tests::all_facts();
-        let told = detail(&Proof::Broken(Box::new(facts.clone())));
+        let told = counterexample(&facts);
         assert_eq!(told[0], format!("identity: {}", facts.identity.id()));
         assert_eq!(told[1], format!("destination: {}", facts.destination));
         assert!(told.iter().any(|line| line.starts_with("dns.answers: [")), "{told:?}");
-        assert_eq!(detail(&Proof::Unproved("why".into())), ["why"]);
+        let exactness = Exactness { vague: vec!["tls.sni"], cut_short: false };
+        assert!(detail(&Proof::Unproved(exactness))[0].contains("tls.sni"));
         assert_eq!((word(&Proof::Holds), detail(&Proof::Holds)), ("holds", Vec::new()));
     }
 }

@@ -4,14 +4,15 @@
 
 use std::time::Duration;
 
-use gatepass_policy::case::Proof;
+use gatepass_policy::analysis::Proof;
 
 use super::{File, Report, Test, invariants};
 use crate::evidence::text::clean;
 
 pub(super) fn of(report: &Report<'_>) -> String {
-    let broken =
-        |file: &File<'_>| file.invariants.iter().filter(|(_, proof)| matches!(proof, Proof::Broken(_))).count();
+    let broken = |file: &File<'_>| {
+        file.invariants.iter().filter(|(_, proof)| matches!(proof, Proof::Broken(..) | Proof::Errs(..))).count()
+    };
     let unproved = |file: &File<'_>| file.unkept() - broken(file);
     let counts =
         |file: &File<'_>| (file.tests.len() + file.invariants.len(), file.failed() + broken(file), unproved(file));
@@ -35,7 +36,7 @@ pub(super) fn of(report: &Report<'_>) -> String {
         for (one, proof) in &file.invariants {
             let element = match proof {
                 Proof::Holds => None,
-                Proof::Broken(_) => Some("failure"),
+                Proof::Broken(..) | Proof::Errs(..) => Some("failure"),
                 Proof::Unproved(_) => Some("error"),
             };
             let body = element.map(|element| (element, invariants::word(proof), invariants::detail(proof).join("\n")));

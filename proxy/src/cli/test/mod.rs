@@ -11,7 +11,8 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use gatepass_policy::case::{Case, Invariant, Proof, Ran, RuleCoverage, Suite};
+use gatepass_policy::analysis::Proof;
+use gatepass_policy::case::{Case, Invariant, Ran, RuleCoverage, Suite};
 use gatepass_policy::diagnostic::Diagnostic;
 use gatepass_policy::trace::RuleTrace;
 use jiff::Timestamp;

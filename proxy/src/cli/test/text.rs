@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use gatepass_policy::case::Proof;
+use gatepass_policy::analysis::Proof;
 use gatepass_policy::trace::{Outcome, RuleTrace};
 
 use super::{Arguments, File, Report, Test, coverage, invariants};
@@ -59,7 +59,8 @@ fn of_file(text: &mut String, file: &File<'_>, verbose: bool, paint: Paint) {
         let word = match proof {
             Proof::Holds if !verbose => continue,
             Proof::Holds => paint.good("holds"),
-            Proof::Broken(_) => paint.bad("broken"),
+            Proof::Broken(..) => paint.bad("broken"),
+            Proof::Errs(..) => paint.bad("errs"),
             Proof::Unproved(_) => paint.bad("unproved"),
         };
         text.push_str(&format!("  {word}  {}   {name}:{}\n", shown(&invariant.name), invariant.line));

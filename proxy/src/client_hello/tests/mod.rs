@@ -11,7 +11,7 @@ mod forms;
 
 mod pieces;
 
-mod real;
+pub(super) mod real;
 
 const CORPUS: &str = include_str!("../../../../tests/corpus/tls.tsv");
 /// `limits.client_hello_size` in its default.

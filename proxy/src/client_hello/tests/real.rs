@@ -7,7 +7,7 @@ use rustls::pki_types::ServerName;
 
 use super::*;
 
-fn rustls_client(alpn: &[&[u8]]) -> rustls::ClientConnection {
+pub(in crate::client_hello) fn rustls_client(alpn: &[&[u8]]) -> rustls::ClientConnection {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut config = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -18,7 +18,7 @@ fn rustls_client(alpn: &[&[u8]]) -> rustls::ClientConnection {
     rustls::ClientConnection::new(Arc::new(config), ServerName::try_from("Allowed.Test").unwrap()).unwrap()
 }
 
-fn first_flight(client: &mut rustls::ClientConnection) -> Vec<u8> {
+pub(in crate::client_hello) fn first_flight(client: &mut rustls::ClientConnection) -> Vec<u8> {
     let mut bytes = Vec::new();
     client.write_tls(&mut bytes).unwrap();
     bytes
@@ -34,6 +34,7 @@ fn a_real_hello_is_read() {
             alpn: vec!["h2".into(), "http/1.1".into()],
             versions: vec!["1.3".into(), "1.2".into()],
             ech: false,
+            ja4: None,
         }
     );
 }

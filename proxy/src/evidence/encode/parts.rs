@@ -4,7 +4,7 @@ use gatepass_policy::decision::{FailedClause, Reason, RuleInfo, Shown};
 use gatepass_policy::facts::Protocol;
 
 use crate::evidence::act::{ActRecord, Detail};
-use crate::evidence::parts::{Destination, Dns, Near, PolicyRef, Request, Timings, TlsFacts, Who};
+use crate::evidence::parts::{Destination, Dns, Near, PolicyRef, Request, Timings, TlsFacts, UpstreamFacts, Who};
 use crate::evidence::record::DecisionRecord;
 use crate::evidence::spelling::microseconds;
 use crate::evidence::text::{LIST_MAX, NAME_MAX, Text, clean};
@@ -22,8 +22,14 @@ pub(super) fn count(key: &str, number: u64, wire: &mut Wire<'_>) {
 
 /// From the effect to what rules in shadow would have said.
 pub(super) fn verdict(record: &DecisionRecord, wire: &mut Wire<'_>) {
+    if let Some(until) = record.observe {
+        wire.displayed("gatepass.observe", &microseconds(until));
+    }
     wire.text("gatepass.decision.effect", record.effect.as_str());
     wire.text("gatepass.decision.outcome", record.outcome.as_str());
+    if record.would_deny {
+        wire.bool("gatepass.decision.would_deny", true);
+    }
     wire.text("gatepass.mode", record.mode.as_str());
     wire.text("gatepass.decision.stage", record.stage.as_str());
     wire.text("gatepass.decision.reason", record.reason.code.code());
@@ -115,6 +121,9 @@ pub(super) fn circumstances(record: &DecisionRecord, wire: &mut Wire<'_>) {
     if let Some(hello) = &record.tls {
         tls(hello, wire);
     }
+    if let Some(proved) = &record.upstream {
+        upstream(proved, wire);
+    }
     if let Some(how) = &record.request {
         request(how, wire);
     }
@@ -187,6 +196,29 @@ fn tls(hello: &TlsFacts, wire: &mut Wire<'_>) {
     if let Some(ech) = hello.ech {
         wire.bool("gatepass.tls.ech", ech);
     }
+    if let Some(ja4) = &hello.ja4 {
+        wire.text("gatepass.tls.ja4", ja4.as_str());
+    }
+}
+
+fn upstream(proved: &UpstreamFacts, wire: &mut Wire<'_>) {
+    wire.bool("gatepass.upstream.verified", proved.verified);
+    if let Some(fault) = &proved.fault {
+        wire.text("gatepass.upstream.fault", fault.as_str());
+    }
+    texts("gatepass.upstream.dns_sans", &proved.dns_sans, wire);
+    if let Some(issuer) = &proved.issuer {
+        wire.text("gatepass.upstream.issuer", issuer.as_str());
+    }
+    if let Some(pin) = &proved.spki_sha256 {
+        wire.text("gatepass.upstream.spki_sha256", pin.as_str());
+    }
+    if let Some(end) = proved.not_after {
+        wire.displayed("gatepass.upstream.not_after", &microseconds(end));
+    }
+    if let Some(version) = &proved.tls_version {
+        wire.text("gatepass.upstream.tls_version", version.as_str());
+    }
 }
 
 fn texts(key: &str, texts: &[Text], wire: &mut Wire<'_>) {
@@ -247,6 +279,7 @@ fn timings(timings: &Timings, wire: &mut Wire<'_>) {
         ("gatepass.timings.decide_us", timings.decide_us),
         ("gatepass.timings.dns_us", timings.dns_us),
         ("gatepass.timings.dial_us", timings.dial_us),
+        ("gatepass.timings.probe_us", timings.probe_us),
     ];
     for (key, took) in parts {
         took.into_iter().for_each(|took| count(key, took, wire));

@@ -16,7 +16,8 @@ use super::*;
 use crate::evidence::act::{By, Detail, Details, Sentence};
 use crate::evidence::otlp::encode::log_record;
 use crate::evidence::parts::{
-    Destination, Dns, Near, PolicyRef, ReasonText, Request, Rule, ShadowRule, Socket, Timings, TlsFacts, Trace, Who,
+    Destination, Dns, Near, PolicyRef, ReasonText, Request, Rule, ShadowRule, Socket, Timings, TlsFacts, Trace,
+    UpstreamFacts, Who,
 };
 use crate::evidence::record::{Carried, Gap, Sequence, Signed};
 use crate::evidence::text::Text;
@@ -101,8 +102,23 @@ fn destination() -> BoxedStrategy<Destination> {
 
 fn tls() -> BoxedStrategy<TlsFacts> {
     let texts = || prop::collection::vec(text(), 0..3);
-    (any::<bool>(), option::of(text()), texts(), texts(), option::of(any::<bool>()))
-        .prop_map(|(present, sni, alpn, versions, ech)| TlsFacts { present, sni, alpn, versions, ech })
+    (any::<bool>(), option::of(text()), texts(), texts(), option::of(any::<bool>()), option::of(text()))
+        .prop_map(|(present, sni, alpn, versions, ech, ja4)| TlsFacts { present, sni, alpn, versions, ech, ja4 })
+        .boxed()
+}
+
+fn upstream() -> BoxedStrategy<UpstreamFacts> {
+    let texts = (option::of(text()), option::of(text()), option::of(text()), option::of(text()));
+    (any::<bool>(), texts, prop::collection::vec(text(), 0..3), option::of(time()))
+        .prop_map(|(verified, (fault, issuer, spki_sha256, tls_version), dns_sans, not_after)| UpstreamFacts {
+            verified,
+            fault,
+            dns_sans,
+            issuer,
+            spki_sha256,
+            not_after,
+            tls_version,
+        })
         .boxed()
 }
 
@@ -111,7 +127,7 @@ prop_compose! {
         effect in prop_oneof![Just(Effect::Allow), Just(Effect::Deny)],
         outcome in prop::sample::select(Outcome::ALL),
         code in prop::sample::select(Reason::ALL),
-        stage in prop_oneof![Just(Stage::Request), Just(Stage::Resolved), Just(Stage::Tls)],
+        stage in prop_oneof![Just(Stage::Request), Just(Stage::Resolved), Just(Stage::Tls), Just(Stage::Certificate)],
         text in text(),
         rule in option::of(rule()),
         nearest in prop::collection::vec(near(), 0..3),
@@ -141,7 +157,7 @@ prop_compose! {
         listener in option::of(text()),
         destination in option::of(destination()),
         dns in option::of((prop::collection::vec(text(), 0..3), any::<u32>(), any::<bool>())),
-        tls in option::of(tls()),
+        (tls, upstream) in (option::of(tls()), option::of(upstream())),
         request in option::of((any::<bool>(), option::of(text()), option::of(text()))),
         local in option::of(socket()),
         more in (option::of(any::<([u8; 16], [u8; 8])>()), option::of(0u64..1 << 40), any::<u128>(), any::<bool>()),
@@ -151,7 +167,7 @@ prop_compose! {
             id: Uuid::from_u128(id | 1),
             gateway: Text::name("gw"),
             floor: development.then_some(FloorMark::Development),
-            time, identity, client, listener, destination, tls, local,
+            time, identity, client, listener, destination, tls, upstream, local,
             data_classes: classes.map(Arc::from),
             data_classes_from: Some(ClassesFrom::Declared),
             dns: dns.map(|(cname, min_ttl, secure)| Dns { cname, min_ttl, secure }),
@@ -160,7 +176,7 @@ prop_compose! {
             }),
             policy: Some(PolicyRef::new("corp", "sha256:00ff", 3)),
             trace: trace.map(|(id, span)| Trace { id, span }),
-            timings: Timings { decide_us: took, dns_us: None, dial_us: took },
+            timings: Timings { decide_us: took, dns_us: None, dial_us: took, probe_us: took },
             sequence: Sequence::default(),
             ..verdict
         }

@@ -66,15 +66,19 @@ const TYPES: &[(Type, &[&str])] = &[
             "timings.decide_us",
             "timings.dns_us",
             "timings.dial_us",
+            "timings.probe_us",
             "checkpoint.size",
             "gap.first",
             "gap.last",
             "gap.bytes",
         ],
     ),
-    (Type::Bool, &["dns.secure", "tls.present", "tls.ech", "destination.first_seen", "drill"]),
-    (Type::Time, &["time", "rule.expires"]),
-    (Type::List, &["data_classes", "destination.addresses", "dns.cname", "tls.alpn", "tls.versions"]),
+    (Type::Bool, &["dns.secure", "tls.present", "tls.ech", "upstream.verified", "destination.first_seen", "drill"]),
+    (Type::Time, &["time", "rule.expires", "upstream.not_after"]),
+    (
+        Type::List,
+        &["data_classes", "destination.addresses", "dns.cname", "tls.alpn", "tls.versions", "upstream.dns_sans"],
+    ),
     (Type::Json, &["identity.labels", "nearest", "shadow", "details"]),
 ];
 

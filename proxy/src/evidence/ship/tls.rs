@@ -88,7 +88,7 @@ pub fn secure(tls: &Tls, host: &str, alpn: &[Alpn]) -> Result<Secure, TlsError> 
 }
 
 /// The machine's trust anchors, without those that are too odd to be parsed: a distribution's bundle has some.
-fn machine_anchors() -> Result<Vec<CertificateDer<'static>>, TlsError> {
+pub(crate) fn machine_anchors() -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let loaded = rustls_native_certs::load_native_certs();
     let mut probe = rustls::RootCertStore::empty();
     let usable: Vec<_> = loaded.certs.into_iter().filter(|anchor| probe.add(anchor.clone()).is_ok()).collect();

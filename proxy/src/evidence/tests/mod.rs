@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use gatepass_policy::address::Floor;
 use gatepass_policy::decision::{Decision, Effect, FailedClause, Keeping, Nearest, Reason, RuleInfo, Shown};
-use gatepass_policy::facts::{Facts, Hello, HttpRequest, Protocol, Resolved, Subject, Tls};
+use gatepass_policy::facts::{
+    Facts, Hello, HttpRequest, Proof, Protocol, Resolved, ServerCertificate, Subject, Tls, Upstream,
+};
 use gatepass_policy::host::Authority;
 use gatepass_policy::identity::{Certificate, Identity};
 use gatepass_policy::schema::Stage;
@@ -55,6 +57,7 @@ pub(crate) fn facts() -> Facts {
         floor: Arc::new(Floor::default()),
         resolved: None,
         tls: None,
+        upstream: None,
     }
 }
 
@@ -80,7 +83,16 @@ pub(crate) fn all_facts() -> Facts {
             alpn: vec!["h2".into(), "http/1.1".into()],
             versions: vec!["1.3".into(), "1.2".into()],
             ech: false,
+            ja4: Some("t13d1516h2_8daaf6152771_e5627efa2ab1".into()),
         })),
+        upstream: Some(Arc::new(Upstream::Shown(ServerCertificate {
+            proof: Proof::Unverified("the certificate has expired".into()),
+            dns_sans: Some(vec!["api.stripe.com".into(), "*.stripe.com".into()]),
+            issuer: Some("CN=R3,O=Let's Encrypt,C=US".into()),
+            spki_sha256: Some("00ff".into()),
+            not_after: Some("2027-01-01T00:00:00Z".parse().unwrap()),
+            tls_version: Some("1.3".into()),
+        }))),
         ..facts()
     }
 }
@@ -95,9 +107,11 @@ pub(crate) fn decision(effect: Effect, reason: Reason) -> Decision {
         overridden: None,
         exception: None,
         liftable: false,
+        unopened: false,
         shadow: Vec::new(),
         used_declared: false,
         keeping: Keeping::AsConfigured,
+        budgets: Vec::new(),
     }
 }
 
@@ -192,6 +206,7 @@ pub(crate) fn settings(output: Option<Output>, queue: u32) -> Settings {
     Settings {
         gateway: "gw-1".into(),
         floor: Some(FloorMark::Development),
+        observe: None,
         clock: Clock::system(),
         paths: Paths::Keep,
         spool: spool(),

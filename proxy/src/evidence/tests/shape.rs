@@ -62,7 +62,7 @@ pub(crate) fn full() -> DecisionRecord {
     DecisionRecord::decided(&all_facts(), &decided, &nearest, policy_ref())
         .with_dialled("203.0.113.7:443".parse().unwrap(), "192.0.2.1:40000".parse().unwrap())
         .with_trace(Some(Trace { id: [0x0a; 16], span: [0xb0; 8] }))
-        .with_timings(Timings { decide_us: Some(1), dns_us: Some(2), dial_us: Some(3) })
+        .with_timings(Timings { decide_us: Some(1), dns_us: Some(2), dial_us: Some(3), probe_us: Some(4) })
 }
 
 fn checkpoint() -> Item {
@@ -133,6 +133,8 @@ async fn the_table_has_every_field_that_is_written_and_no_other() {
     for own in [checkpoint(), gap(), act(words::ActKind::Grant), act(words::ActKind::Exception)] {
         paths("", &own.json(), &mut written);
     }
+    let observed = DecisionRecord { observe: Some(facts().now), would_deny: true, ..full() };
+    paths("", &serde_json::to_value(observed).unwrap(), &mut written);
     let table: std::collections::BTreeSet<&str> = FIELDS.iter().map(|field| field.path).collect();
     assert_eq!(written.iter().map(String::as_str).collect::<std::collections::BTreeSet<_>>(), table);
     let names: Vec<Place> = FIELDS.iter().map(|field| field.place).collect();
@@ -166,7 +168,21 @@ fn the_largest_record_that_facts_and_a_bundle_can_make_fits_a_frame() {
     let near = Nearest { rule: rule(), failed: failed.collect() };
     let many = |count: usize| (0..count).map(|_| long(300)).collect::<Vec<_>>();
     let facts = Facts {
-        tls: Some(Tls::Hello(Hello { sni: Some(long(300)), alpn: many(300), versions: many(300), ech: false })),
+        tls: Some(Tls::Hello(Hello {
+            sni: Some(long(300)),
+            alpn: many(300),
+            versions: many(300),
+            ech: false,
+            ja4: Some(long(300).into()),
+        })),
+        upstream: Some(Arc::new(Upstream::Shown(ServerCertificate {
+            proof: Proof::Unverified(long(300).into()),
+            dns_sans: Some(many(300)),
+            issuer: Some(long(5000)),
+            spki_sha256: Some(long(300)),
+            not_after: Some("2027-01-01T00:00:00Z".parse().unwrap()),
+            tls_version: Some(long(300)),
+        }))),
         identity: Identity::token(&long(5000)),
         request: all_facts().request.map(|request| HttpRequest { path: long(5000), ..request }),
         resolved: all_facts().resolved.map(|resolved| Resolved {

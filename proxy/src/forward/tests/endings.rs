@@ -190,6 +190,6 @@ async fn a_connect_request_is_not_forwarded() {
     let stream = TcpStream::connect(door.local_addr().unwrap()).await.unwrap();
     let (mut client, mut upstream) = (tokio::io::duplex(64).0, crate::forward::Upstream::new(stream));
     let (mut buffer, mut counts) = (BytesMut::new(), Counts::default());
-    let end = exchange(&mut client, &mut buffer, &head, &mut upstream, &limits(), &mut counts).await;
+    let end = exchange(&mut client, &mut buffer, &head, &mut upstream, &limits(), &mut counts, &Meter::default()).await;
     assert_eq!((end.unwrap_err().fault, counts), (Fault::Connect, Counts::default()));
 }

@@ -19,6 +19,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
 use super::{Answered, Counts, Exchange, Failure, Key, Limits, Next, Pool, PoolLimits, Retry, exchange};
+use crate::budget::Meter;
 use crate::http1::{self, Parser};
 
 /// Long enough for any machine; a test that needs a limit to strike sets its own.
@@ -117,11 +118,13 @@ async fn gateway(mut client: TcpStream, pool: Arc<Pool>, endpoint: SocketAddr, l
         let key = Key { endpoint, authority: head.target.authority().clone() };
         let mut upstream = pool.connect(&key, TcpStream::connect(endpoint)).await.unwrap();
         let mut counts = Counts::default();
-        let mut end = exchange(&mut client, &mut buffer, &head, &mut upstream, &limits, &mut counts).await;
+        let mut end =
+            exchange(&mut client, &mut buffer, &head, &mut upstream, &limits, &mut counts, &Meter::default()).await;
         if matches!(end, Err(Failure { retry: Retry::Safe, .. })) {
             seen.retries += 1;
             upstream = super::Upstream::new(TcpStream::connect(endpoint).await.unwrap());
-            end = exchange(&mut client, &mut buffer, &head, &mut upstream, &limits, &mut counts).await;
+            end =
+                exchange(&mut client, &mut buffer, &head, &mut upstream, &limits, &mut counts, &Meter::default()).await;
         }
         seen.ends.push(end);
         seen.counts.push(counts);

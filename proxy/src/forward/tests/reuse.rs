@@ -148,7 +148,8 @@ async fn a_connection_whose_exchange_was_abandoned_is_not_kept() {
     let (head, _) = http1::request::parse(GET.as_bytes(), &limits().http1).unwrap().unwrap();
     let mut counts = Counts::default();
     let (mut buffer, limits) = (BytesMut::new(), limits());
-    let running = exchange(&mut client, &mut buffer, &head, &mut upstream, &limits, &mut counts);
+    let meter = Meter::default();
+    let running = exchange(&mut client, &mut buffer, &head, &mut upstream, &limits, &mut counts, &meter);
     assert!(tokio::time::timeout(Duration::ZERO, running).await.is_err());
     assert!(!upstream.is_reused() && counts.sent > 0);
     let pool = Pool::new(PoolLimits { per_key: 2, total: 3, idle: LONG });

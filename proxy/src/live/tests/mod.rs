@@ -28,11 +28,14 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::{Grounds, Listed, Live, Pass, Sources};
+use crate::budget::Budgets;
 use crate::clock::Clock;
 use crate::evidence::Counters;
 use crate::evidence::words::Ending;
 use crate::identity::{Names, Registry};
 use crate::policy_store::{Over, PolicyStore, Snapshot, Source};
+use crate::state::store::Local;
+use crate::state::store::local::tests::Scratch;
 
 const NOW: &str = "2030-01-01T00:00:00Z";
 const END: &str = "2030-01-20T00:00:00Z";
@@ -118,11 +121,15 @@ struct World {
     clock: Clock,
     wall: Arc<AtomicI64>,
     live: Live,
+    budgets: Budgets,
+    _disk: Scratch,
 }
 
 impl World {
     fn new(files: Vec<SourceFile>) -> World {
         let wall = Arc::new(AtomicI64::new(at(NOW).as_microsecond()));
+        let disk = Scratch::new();
+        let local = Local::open(&disk.path().join("state")).unwrap();
         World {
             policy: PolicyStore::load(Source::Embedded(files), at(NOW)).unwrap().0,
             floor: ArcSwap::from_pointee(Floor::default()),
@@ -132,13 +139,21 @@ impl World {
                 networks: Vec::new(),
             },
             clock: Clock::Set(Arc::clone(&wall)),
-            wall,
+            wall: Arc::clone(&wall),
             live: Live::new(Duration::ZERO),
+            budgets: Budgets::new(local, Clock::Set(Arc::clone(&wall)), 100),
+            _disk: disk,
         }
     }
 
     fn sources(&self) -> Sources<'_> {
-        Sources { policy: &self.policy, floor: &self.floor, identity: &self.identity, clock: &self.clock }
+        Sources {
+            policy: &self.policy,
+            floor: &self.floor,
+            identity: &self.identity,
+            budgets: &self.budgets,
+            clock: &self.clock,
+        }
     }
 
     /// Set the wall clock.
@@ -177,6 +192,7 @@ impl World {
                 secure: false,
             }),
             tls: Some(Tls::Absent),
+            upstream: None,
         }
     }
 
@@ -189,6 +205,7 @@ impl World {
             checked: None,
             rule: decision.rule,
             reason: decision.reason,
+            seat: None,
             change: snapshot.change,
             generation: snapshot.generation,
         })

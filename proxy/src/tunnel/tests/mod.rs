@@ -64,7 +64,7 @@ impl World {
         let tunnel = Tunnel { client: near_client.into(), upstream: near_origin.into(), from_client, from_upstream };
         let carried = tokio::spawn({
             let (counters, pools) = (Arc::clone(&counters), Arc::clone(&pools));
-            async move { carry(tunnel, &limits, &pools, &counters, cut).await }
+            async move { carry(tunnel, &limits, &pools, &counters, &Meter::default(), cut).await }
         });
         World { client, origin, carried, counters, pools }
     }
@@ -89,8 +89,8 @@ async fn an_idle_tunnel_is_small() {
         from_client: Bytes::new(),
         from_upstream: Bytes::new(),
     };
-    let (pools, counters) = (Pools::new(POOLS), Counters::default());
-    let size = size_of_val(&carry(tunnel, &LONG, &pools, &counters, pending()));
+    let (pools, counters, meter) = (Pools::new(POOLS), Counters::default(), Meter::default());
+    let size = size_of_val(&carry(tunnel, &LONG, &pools, &counters, &meter, pending()));
     println!("a tunnel is {size} bytes");
     assert!(size <= 1024, "{size} bytes");
 }

@@ -43,7 +43,7 @@ async fn open() -> TlsWorld {
             from_client: Bytes::from_static(b"early "),
             from_upstream: Bytes::new(),
         };
-        carry(tunnel, &LONG, &Pools::new(POOLS), &Counters::default(), pending()).await
+        carry(tunnel, &LONG, &Pools::new(POOLS), &Counters::default(), &Meter::default(), pending()).await
     });
     TlsWorld { client, origin, carried }
 }

@@ -172,15 +172,29 @@ fn coverage_names_the_rules_and_clauses_that_nothing_tests() {
 }
 
 #[test]
-fn invariants_that_nobody_proved_are_no_yes() {
-    let invariants = "invariants:\n  - {name: no mail, never_allow: destination.port == 25}\n";
-    let told = test(&with(&format!("{PASSING}{invariants}")), &[]);
+fn an_invariant_is_proved_over_the_whole_policy_or_broken_by_a_connection() {
+    let invariants =
+        |condition: &str| format!("{PASSING}invariants:\n  - {{name: mail, never_allow: '{condition}'}}\n");
+    let told = test(&with(&invariants("destination.port == 25")), &["--verbose"]);
+    assert_eq!(told.code, 0, "{}", told.out);
+    assert!(told.out.contains("mail"), "{}", told.out);
+
+    let told = test(&with(&invariants("destination.host == \"api.test\" && identity.id.startsWith(\"token:\")")), &[]);
     assert_eq!(told.code, 1);
-    assert!(told.out.contains("  unproved  no mail   web.test.yaml:19\n"), "{}", told.out);
-    assert!(told.out.contains("not checked"), "{}", told.out);
-    let json = test(&with(&format!("{PASSING}{invariants}")), &["--json"]).json();
-    assert_eq!(json["invariants"], serde_json::json!({"all": 1, "not_kept": 1}));
-    assert_eq!(json["passed"], false);
+    for line in ["  broken    mail   web.test.yaml:19\n", "allowed by web/api (web@example.com)", "identity: token:ci"]
+    {
+        assert!(told.out.contains(line), "{line}\n{}", told.out);
+    }
+
+    // Neither what cannot be evaluated nor what cannot be proved is a yes.
+    for (condition, word) in [("identity.labels.team == \"x\"", "errs"), ("tls.sni.matches(\"^never$\")", "unproved")] {
+        let told = test(&with(&invariants(condition)), &["--json"]);
+        assert_eq!(told.code, 1, "{condition}");
+        let json = told.json();
+        assert_eq!(json["invariants"], serde_json::json!({"all": 1, "not_kept": 1}));
+        assert_eq!(json["files"][0]["invariants"][0]["outcome"], word, "{json}");
+        assert_eq!(json["passed"], false);
+    }
 }
 
 /// Names and facts that would break out of XML, or steer a terminal.

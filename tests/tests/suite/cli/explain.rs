@@ -34,6 +34,7 @@ const DENIED: &str = "DENY  token:ci -> api.test:22   at request   no_rule
   no rule lets token:ci reach api.test:22
   nearest    web/api (web@example.com, until 2030-06-01)
              destinations.ports: 22 is not in [443]
+  ask        gatepass exception request --to api.test:22 --for 24h --reason \"…\"
 
   guardrail  guard/names-agree: pending
     pending  tls.present: waits for tls.present (tls)

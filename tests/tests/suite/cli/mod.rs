@@ -1,13 +1,20 @@
 //! The commands that need no running gateway: what they print, and how they end.
 
+mod analysis;
+
 mod cases;
 
 mod certificates;
 
 mod check;
 
+mod diagnostics;
+
 mod explain;
 
+mod explained;
+
+use std::path::Path;
 use std::process::{Command, Output};
 
 use gatepass_tests::Scratch;
@@ -85,8 +92,13 @@ impl Told {
 }
 
 pub fn run(scratch: &Scratch, arguments: &[&str]) -> Told {
+    run_in(scratch.path(), arguments)
+}
+
+/// The same in a directory.
+pub fn run_in(directory: &Path, arguments: &[&str]) -> Told {
     let Output { status, stdout, stderr } =
-        Command::new(binary()).args(arguments).current_dir(scratch.path()).output().unwrap();
+        Command::new(binary()).args(arguments).current_dir(directory).output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     Told { code: status.code().unwrap(), out: text(stdout), err: text(stderr) }
 }
@@ -101,6 +113,10 @@ fn what_is_not_built_is_absent_from_help_and_refused() {
         "check",
         "test",
         "explain",
+        "reach",
+        "diff",
+        "review",
+        "import",
         "why",
         "evidence",
         "certs",
@@ -113,7 +129,7 @@ fn what_is_not_built_is_absent_from_help_and_refused() {
     ] {
         assert!(help.out.contains(&format!("\n  {command} ")), "{}", help.out);
     }
-    for command in ["diff", "reach", "replay", "suggest", "bundle", "agent", "doctor"] {
+    for command in ["replay", "suggest", "bundle", "agent", "doctor"] {
         assert!(!help.out.contains(&format!("\n  {command} ")), "{}", help.out);
         assert_eq!(run(&scratch, &[command]).code, 2, "{command}");
     }

@@ -80,7 +80,7 @@ impl Open {
 }
 
 /// Replace the bundle's files, and wait until the new policy is in force.
-fn edit(gateway: &Gateway, bundle: &Bundle) {
+pub fn edit(gateway: &Gateway, bundle: &Bundle) {
     let activated = || {
         let is = |record: &&Value| record["kind"] == "policy" && record["result"] == "activated";
         gateway.records().iter().filter(is).count()
@@ -112,7 +112,7 @@ fn counted(gateway: &Gateway, ending: &str) -> String {
 }
 
 /// The value of the line of `/metrics` that begins so.
-fn said(gateway: &Gateway, wanted: &str) -> String {
+pub fn said(gateway: &Gateway, wanted: &str) -> String {
     let mut client = Client::plain(gateway.address("admin"));
     client.say(format!("GET /metrics HTTP/1.1\r\nHost: {}\r\n\r\n", gateway.address("admin")));
     let text = client.reply().unwrap().body;

@@ -1,6 +1,6 @@
 //! Containment: a mode narrows what is allowed at once, on open tunnels as well, and says who wanted it.
 
-use gatepass_tests::{Bundle, eventually};
+use gatepass_tests::{Bundle, Setup, eventually};
 use serde_json::json;
 
 use super::World;
@@ -121,4 +121,23 @@ fn a_policy_that_loses_the_mode_in_force_opens_nothing() {
     eventually("nothing goes any more", || (world.attempt("other.test") == 403).then_some(()));
     let ready = world.who("vera").get(&world.gateway, "/ready").1;
     assert!(ready["degraded"].to_string().contains("no mode `restricted`"), "{ready}");
+}
+
+#[test]
+fn a_mode_holds_while_the_gateway_only_observes() {
+    let until = jiff::Timestamp::now().checked_add(jiff::SignedDuration::from_hours(1)).unwrap();
+    let setup = Setup::new().section(&format!("observe: {{until: \"{until:.0}\"}}"));
+    let denied = |port| {
+        open(port).rule("  - {id: no-site, action: deny, purpose: on trial, destinations: {hosts: [\"site.test\"]}}\n")
+    };
+    let world = World::of(setup, denied);
+    let (mut site, observed) = world.tunnel("site.test");
+    assert_eq!(world.gateway.decision(&observed)["would_deny"], true);
+    let (status, told) =
+        world.who("alice").put(&world.gateway, "/v1/mode", &json!({"mode": "lockdown", "reason": "an incident"}));
+    assert_eq!(status, 200, "{told}");
+    let close = world.gateway.close(&observed);
+    assert_eq!((&close["ending"], &close["cut_by"]), (&"mode_changed".into(), &"mode/lockdown".into()), "{close}");
+    assert!(!site.try_echo(b"more"));
+    assert_eq!((world.attempt("site.test"), world.attempt("other.test")), (403, 403));
 }

@@ -17,7 +17,7 @@ use super::root;
 const REGENERATE: &str = "GATEPASS_REGENERATE";
 
 /// The file says this; or, where it is asked for, it does from now on.
-fn equal(name: &str, text: &str) {
+pub(super) fn equal(name: &str, text: &str) {
     let path = root().join("docs/reference").join(name);
     if std::env::var_os(REGENERATE).is_some() {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -32,7 +32,7 @@ fn equal(name: &str, text: &str) {
 }
 
 /// A cell of a table: a bar would end it.
-fn cell(text: &str) -> String {
+pub(super) fn cell(text: &str) -> String {
     text.replace('|', "\\|")
 }
 

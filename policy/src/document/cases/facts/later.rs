@@ -1,8 +1,8 @@
-//! What becomes known after the request: the answers of DNS, the client's first bytes.
+//! What becomes known after the request: the answers of DNS, the client's first bytes, what the server proves.
 
 use super::{address, whole};
 use crate::diagnostic::{At, Report};
-use crate::facts::{Hello, Resolved, Tls};
+use crate::facts::{Hello, Proof, Resolved, ServerCertificate, Tls, Upstream};
 use crate::host::Host;
 use crate::source::Node;
 use crate::source::read::{self, Fields};
@@ -41,7 +41,7 @@ fn name(node: &Node<'_>, report: &mut Report<'_>) -> Option<String> {
 }
 
 /// The parts of a hello: whichever is given says that there was one.
-const OF_A_HELLO: [&str; 4] = ["sni", "alpn", "versions", "ech"];
+const OF_A_HELLO: [&str; 5] = ["sni", "alpn", "versions", "ech", "ja4"];
 
 pub(super) fn tls(node: &Node<'_>, report: &mut Report<'_>) -> Option<Tls> {
     let mut fields = Fields::of(node, "`tls`", report)?;
@@ -77,12 +77,42 @@ fn hello(fields: &mut Fields<'_, '_>, report: &mut Report<'_>) -> Option<Hello> 
     let usual = || vec!["1.3".to_owned(), "1.2".to_owned()];
     let versions = fields.optional("versions").map_or_else(usual, |node| read::list(node, report, version));
     let ech = fields.optional("ech").map_or(Some(false), |node| read::boolean(node, report));
+    let ja4 =
+        fields.optional("ja4").map_or(Some(None), |node| read::text(node, report).map(|at| Some(at.value.into())));
     // As the gateway reads it: canonical where it is a host name, as sent otherwise.
     let canonical = |At { value, .. }: At<String>| match Host::parse(value.as_bytes()) {
         Ok(host) => host.to_text().into_owned(),
         Err(_) => value,
     };
-    Some(Hello { sni: sni?.map(canonical), alpn, versions, ech: ech? })
+    Some(Hello { sni: sni?.map(canonical), alpn, versions, ech: ech?, ja4: ja4? })
+}
+
+/// What the server proves: `nothing`, or its certificate. A part that is not given is not known.
+pub(super) fn upstream(node: &Node<'_>, report: &mut Report<'_>) -> Option<Upstream> {
+    if read::is_word(node, "nothing") {
+        return Some(Upstream::Nothing("as the test says".into()));
+    }
+    let mut fields = Fields::of(node, "`upstream`", report)?;
+    let verified = fields.required("verified", "`true` or `false`; or `upstream: nothing`", report);
+    let verified = verified.and_then(|node| read::boolean(node, report));
+    let dns_sans = fields.optional("dns_sans").map(|node| texts(node, report));
+    let mut text = |key: &'static str, report: &mut Report<'_>| {
+        fields.optional(key).map_or(Some(None), |node| read::text(node, report).map(|at| Some(at.value)))
+    };
+    let issuer = text("issuer", report);
+    let spki_sha256 = text("spki_sha256", report);
+    let not_after = fields.optional("not_after").map_or(Some(None), |node| read::instant(node, report).map(Some));
+    let tls_version = fields.optional("tls_version").map_or(Some(None), |node| version(node, report).map(Some));
+    fields.finish(report);
+    let proof = if verified? { Proof::Verified } else { Proof::Unverified("as the test says".into()) };
+    Some(Upstream::Shown(ServerCertificate {
+        proof,
+        dns_sans,
+        issuer: issuer?,
+        spki_sha256: spki_sha256?,
+        not_after: not_after?.map(|at| at.value),
+        tls_version: tls_version?,
+    }))
 }
 
 fn texts(node: &Node<'_>, report: &mut Report<'_>) -> Vec<String> {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::address;
 use crate::diagnostic::{At, Place, Report, did_you_mean};
-use crate::facts::{HttpRequest, Labels, Protocol, Resolved, Tls};
+use crate::facts::{HttpRequest, Labels, Protocol, Resolved, Tls, Upstream};
 use crate::host::{Authority, Host, Malformed};
 use crate::identity::{Certificate, Identity, Method};
 use crate::pattern::IdentityPattern;
@@ -31,6 +31,7 @@ pub(crate) struct Given {
     pub(crate) request: Option<HttpRequest>,
     pub(crate) resolved: Option<Resolved>,
     pub(crate) tls: Option<Tls>,
+    pub(crate) upstream: Option<Upstream>,
 }
 
 /// One line for each group.
@@ -53,14 +54,21 @@ pub(super) fn read(node: &Node<'_>, report: &mut Report<'_>) -> Option<Given> {
     let (protocol, request) = request.map_or(Some((Protocol::Connect, None)), |node| request::read(node, report))?;
     let dns = fields.optional("dns").and_then(|node| later::dns(node, report).map(|found| (found, node.place)));
     let tls = fields.optional("tls").and_then(|node| later::tls(node, report).map(|found| (found, node.place)));
+    let upstream = fields.optional("upstream").map(|node| (later::upstream(node, report), node.place));
     fields.finish(report);
     let destination = destination?;
+    let tls = spoken(tls, protocol, report);
+    if let (Some((_, place)), false) = (&upstream, matches!(tls, Some(Tls::Hello(_)))) {
+        let help = "only a server that is spoken TLS with has a certificate: write `tls: {present: true}`";
+        report.error_help(*place, "`upstream` where the client's TLS is not given", help);
+    }
     Some(Given {
         source,
         listener,
         resolved: resolved(dns, &destination, report),
         destination,
-        tls: spoken(tls, protocol, report),
+        tls,
+        upstream: upstream.and_then(|(found, _)| found),
         labels: identity.as_ref().and_then(|identity| identity.labels.clone()),
         identity: identity?.identity,
         data_classes,

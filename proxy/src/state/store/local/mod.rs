@@ -213,6 +213,24 @@ impl Local {
         .await
     }
 
+    /// Note several things at once, each in the place of what was noted under its key; nothing means to forget that.
+    pub async fn note_all(&self, notes: Vec<(String, Option<Vec<u8>>)>) -> Result<(), Unavailable> {
+        self.on_disk(PATIENCE, move |database| {
+            let transaction = tables::begin(database)?;
+            {
+                let mut table = transaction.open_table(tables::NOTES)?;
+                for (key, bytes) in &notes {
+                    match bytes {
+                        Some(bytes) => table.insert(key.as_str(), bytes.as_slice())?,
+                        None => table.remove(key.as_str())?,
+                    };
+                }
+            }
+            Ok(transaction.commit()?)
+        })
+        .await
+    }
+
     /// Forget what was noted under this key, if anything was.
     pub async fn forget(&self, key: &str) -> Result<(), Unavailable> {
         let key = key.to_owned();

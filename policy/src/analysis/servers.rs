@@ -1,0 +1,81 @@
+//! What the server can prove to the gateway's probe, as far as rules tell it apart.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::values::{self, Cover};
+use crate::expr::Landmarks;
+use crate::facts::{Proof, ServerCertificate, Upstream};
+use crate::schema::{Attribute, AttributeSet};
+
+const OF_A_SERVER: [Attribute; 6] = [
+    Attribute::UpstreamVerified,
+    Attribute::UpstreamDnsSans,
+    Attribute::UpstreamIssuer,
+    Attribute::UpstreamSpkiSha256,
+    Attribute::UpstreamNotAfter,
+    Attribute::UpstreamTlsVersion,
+];
+
+/// From how many kinds of server on they are not all tried.
+const SERVERS_MAX: usize = 20_000;
+
+/// Every kind of server; none where no rule asks.
+pub(super) fn servers(landmarks: &Landmarks, now: Option<Timestamp>) -> (Vec<Arc<Upstream>>, AttributeSet) {
+    let uses = |attribute| landmarks.uses.contains(attribute);
+    let mut vague = AttributeSet::EMPTY;
+    if !OF_A_SERVER.into_iter().any(uses) {
+        return (Vec::new(), vague);
+    }
+    let mut texts = |attribute: Attribute, fresh: &str| -> BTreeSet<String> {
+        if !uses(attribute) {
+            return BTreeSet::from([fresh.to_owned()]);
+        }
+        let (found, cover) = values::texts(&landmarks.of(attribute), fresh);
+        if cover == Cover::Some {
+            vague = vague.union(AttributeSet::one(attribute));
+        }
+        found
+    };
+    let issuers = texts(Attribute::UpstreamIssuer, "CN=another authority");
+    let pins = texts(Attribute::UpstreamSpkiSha256, "00");
+    let versions = texts(Attribute::UpstreamTlsVersion, "1.3");
+    let (names, cover) = match uses(Attribute::UpstreamDnsSans) {
+        true => values::lists(&landmarks.of(Attribute::UpstreamDnsSans), "another.invalid"),
+        false => (vec![Vec::new()], Cover::All),
+    };
+    let mut ends = values::moments(&landmarks.of(Attribute::UpstreamNotAfter), now);
+    ends.extend(ends.is_empty().then_some(Timestamp::MAX));
+    let ends: Vec<Timestamp> = match uses(Attribute::UpstreamNotAfter) {
+        true => ends.into_iter().collect(),
+        false => vec![Timestamp::MAX],
+    };
+    if cover == Cover::Some {
+        vague = vague.union(AttributeSet::one(Attribute::UpstreamDnsSans));
+    }
+    let mut found = vec![Arc::new(Upstream::Nothing("nothing was shown".into()))];
+    for (issuer, pin) in issuers.iter().flat_map(|issuer| pins.iter().map(move |pin| (issuer, pin))) {
+        for (version, names) in versions.iter().flat_map(|version| names.iter().map(move |names| (version, names))) {
+            for (end, proof) in ends.iter().flat_map(|end| proofs().into_iter().map(move |proof| (*end, proof))) {
+                if found.len() >= SERVERS_MAX {
+                    return (found, vague.union(AttributeSet::one(Attribute::UpstreamIssuer)));
+                }
+                found.push(Arc::new(Upstream::Shown(ServerCertificate {
+                    proof,
+                    dns_sans: Some(names.clone()),
+                    issuer: Some(issuer.clone()),
+                    spki_sha256: Some(pin.clone()),
+                    not_after: Some(end),
+                    tls_version: Some(version.clone()),
+                })));
+            }
+        }
+    }
+    (found, vague)
+}
+
+fn proofs() -> [Proof; 2] {
+    [Proof::Verified, Proof::Unverified("it does not prove the host".into())]
+}
