@@ -37,7 +37,7 @@ impl Cedar {
         let parents: Vec<String> = world_parents(&question.host).map(|parent| format!("{parent:?}")).collect();
         let context = format!(
             r#"{{"host": {:?}, "parent": {}, "parents": [{}], "port": {}, "protocol": "connect",
-                "classes": ["internal"], "now": {{"fn": "datetime", "arg": {NOW:?}}},
+                "classes": ["internal"], "now": {{"__extn": {{"fn": "datetime", "arg": {NOW:?}}}}},
                 "tls": {{"present": true, "sni": {:?}}}}}"#,
             question.host,
             parents[0],

@@ -133,6 +133,7 @@ fn goes(set: &PolicySet, who: &str, host: &str, port: u16, classes: &[&str], ans
         request: None,
         floor: Arc::new(Floor::default()),
         resolved: Some(Resolved { answers, cname: Vec::new(), min_ttl: 0, secure: false }),
+        upstream: None,
         tls: Some(Tls::Absent),
     };
     matches!(set.decide(&facts), Verdict::Allow(_))
