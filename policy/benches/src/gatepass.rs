@@ -133,6 +133,37 @@ pub fn load(files: &[SourceFile]) -> PolicySet {
     set
 }
 
+/// The world, loaded.
+pub fn set(rules: usize) -> PolicySet {
+    load(&files(rules))
+}
+
+/// The same with one more port on one rule.
+pub fn edited(rules: usize) -> PolicySet {
+    let mut files = files(rules);
+    let rule = format!("- id: rule-{}\n", world::middle(rules));
+    let mut edits = 0;
+    for file in &mut files {
+        let text = String::from_utf8(file.text.clone()).unwrap();
+        if let Some((before, after)) = text.split_once(&rule) {
+            file.text = format!("{before}{rule}{}", after.replacen("ports: [443]", "ports: [443, 8443]", 1)).into_bytes();
+            edits += 1;
+        }
+    }
+    assert_eq!(edits, 1);
+    load(&files)
+}
+
+/// A host that the rule in the middle allows.
+pub fn allowed_host(rules: usize) -> String {
+    world::question(world::middle(rules)).host
+}
+
+/// An identity that it allows.
+pub fn allowed_id(rules: usize) -> String {
+    world::question(world::middle(rules)).id()
+}
+
 /// Everything that is known at the last stage.
 pub fn facts(set: &PolicySet, question: &Question) -> Facts {
     let identity = Identity::named(&question.id());
@@ -157,5 +188,6 @@ pub fn facts(set: &PolicySet, question: &Question) -> Facts {
             secure: false,
         }),
         tls: Some(Tls::Hello(hello)),
+        upstream: None,
     }
 }
