@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use super::values::{self, Cover};
 use crate::expr::Landmarks;
 use crate::facts::{Proof, ServerCertificate, Upstream};
+use crate::host::Host;
 use crate::schema::{Attribute, AttributeSet};
 
 const OF_A_SERVER: [Attribute; 6] = [
@@ -19,11 +20,18 @@ const OF_A_SERVER: [Attribute; 6] = [
     Attribute::UpstreamTlsVersion,
 ];
 
+/// A name of the certificate compared with the host, which is therefore one of the names to try.
+pub(super) const OF_THE_HOST: (Attribute, Attribute) = (Attribute::UpstreamDnsSans, Attribute::DestinationHost);
+
 /// From how many kinds of server on they are not all tried.
 const SERVERS_MAX: usize = 20_000;
 
-/// Every kind of server; none where no rule asks.
-pub(super) fn servers(landmarks: &Landmarks, now: Option<Timestamp>) -> (Vec<Arc<Upstream>>, AttributeSet) {
+/// Every kind of server at this host; none where no rule asks.
+pub(super) fn servers(
+    host: &Host,
+    landmarks: &Landmarks,
+    now: Option<Timestamp>,
+) -> (Vec<Arc<Upstream>>, AttributeSet) {
     let uses = |attribute| landmarks.uses.contains(attribute);
     let mut vague = AttributeSet::EMPTY;
     if !OF_A_SERVER.into_iter().any(uses) {
@@ -43,7 +51,12 @@ pub(super) fn servers(landmarks: &Landmarks, now: Option<Timestamp>) -> (Vec<Arc
     let pins = texts(Attribute::UpstreamSpkiSha256, "00");
     let versions = texts(Attribute::UpstreamTlsVersion, "1.3");
     let (names, cover) = match uses(Attribute::UpstreamDnsSans) {
-        true => values::lists(&landmarks.of(Attribute::UpstreamDnsSans), "another.invalid"),
+        true => {
+            let mut marks = landmarks.of(Attribute::UpstreamDnsSans);
+            let host_is_asked = landmarks.pairs().any(|pair| pair == OF_THE_HOST || (pair.1, pair.0) == OF_THE_HOST);
+            marks.equal.extend(host_is_asked.then(|| host.to_text().into()));
+            values::lists(&marks, "another.invalid")
+        }
         false => (vec![Vec::new()], Cover::All),
     };
     let mut ends = values::moments(&landmarks.of(Attribute::UpstreamNotAfter), now);

@@ -151,7 +151,7 @@ fn a_review_names_allows_of_no_use_and_why() {
         + &allow("narrow", "hosts: [\"x.a.test\"], ports: [443]", "")
         + &allow("denied", "hosts: [\"d.test\"], ports: [443]", "")
         + &allow("floor", "hosts: [\"f.test\"], ports: [443]", "when: dns.answers.all(ip, ip == ip('127.0.0.1'))")
-        + &allow("never", "hosts: [\"n.test\"], ports: [443]", "when: destination.port == 80")
+        + &allow("never", "hosts: [\"n.test\"], ports: [443]", "when: destination.port < 443")
         + &allow("good", "hosts: [\"g.test\"], ports: [443]", "")
         + &deny("d", "destinations: {hosts: [\"d.test\"]}");
     let set = policy(&rules, "");

@@ -32,7 +32,7 @@ fn what_a_test_expects_must_be_there_and_able_to_come() {
             "13:22 `dns_timeout` is never the policy's reason",
             "it tells of what happens around a decision, and a test has the policy's answers only",
         ),
-        ("stage: tsl", "13:21 `tsl` is not a stage", "one of `request`, `resolved`, `tls`"),
+        ("stage: tsl", "13:21 `tsl` is not a stage", "did you mean `tls`?"),
         (
             "effect: allow, reason: no_rule",
             "13:13 `no_rule` is never the reason of `allow`",
@@ -88,7 +88,7 @@ fn facts_are_of_their_types_and_of_what_can_be() {
         ("destination: {host: \"127.1\"}", "12:33 the host ends in a number", "expect `reason: invalid_request`"),
         ("dns: {answers: [8.8.8]}", "12:29 this is not an IP address", "such as"),
         ("dns: {answers: []}", "12:28 the list is empty", "name what is meant"),
-        ("dns: {ttl: 3}", "12:19 unknown key `ttl`", "known here: answers, cname, min_ttl, secure"),
+        ("dns: {ttl: 3}", "12:19 unknown key `ttl`", "the keys of `dns` are answers, cname, min_ttl, secure"),
         ("dns: {min_ttl: 3s}", "12:28 a whole number is wanted here", "without quotes"),
         ("dns: {secure: yes}", "12:27 `true` or `false` is wanted here", ""),
         ("destination: {host: \"10.0.0.1\"}", "8:8 `dns` of the IP literal 10.0.0.1", unknown),
@@ -163,9 +163,13 @@ fn the_rest_of_a_test_is_checked_too() {
             "14:14 `destinations.hosts` of the grant: `**.test` is a whole top-level domain",
             "",
         ),
-        ("colour: red", "14:5 unknown key `colour`", "known here: name, at, mode, facts, expect, grants, cases"),
+        (
+            "colour: red",
+            "14:5 unknown key `colour`",
+            "the keys of a test are name, at, mode, facts, expect, grants, cases",
+        ),
         ("cases: []", "14:12 the list is empty", "name what is meant, or leave the key out"),
-        ("cases: [{grants: []}]", "14:14 unknown key `grants`", "known here: name, at, mode, facts, expect"),
+        ("cases: [{grants: []}]", "14:14 unknown key `grants`", "`grants` is a key of a test"),
     ] {
         let found = of("", more, "effect: deny");
         assert_eq!(found.len(), 1, "{more}: {found:?}");
