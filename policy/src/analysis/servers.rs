@@ -37,15 +37,16 @@ pub(super) fn servers(
     if !OF_A_SERVER.into_iter().any(uses) {
         return (Vec::new(), vague);
     }
-    let mut texts = |attribute: Attribute, fresh: &str| -> BTreeSet<String> {
+    // A part that nobody asks for is left out, in what is shown to people as well.
+    let mut texts = |attribute: Attribute, fresh: &str| -> BTreeSet<Option<String>> {
         if !uses(attribute) {
-            return BTreeSet::from([fresh.to_owned()]);
+            return BTreeSet::from([None]);
         }
         let (found, cover) = values::texts(&landmarks.of(attribute), fresh);
         if cover == Cover::Some {
             vague = vague.union(AttributeSet::one(attribute));
         }
-        found
+        found.into_iter().map(Some).collect()
     };
     let issuers = texts(Attribute::UpstreamIssuer, "CN=another authority");
     let pins = texts(Attribute::UpstreamSpkiSha256, "00");
@@ -55,15 +56,16 @@ pub(super) fn servers(
             let mut marks = landmarks.of(Attribute::UpstreamDnsSans);
             let host_is_asked = landmarks.pairs().any(|pair| pair == OF_THE_HOST || (pair.1, pair.0) == OF_THE_HOST);
             marks.equal.extend(host_is_asked.then(|| host.to_text().into()));
-            values::lists(&marks, "another.invalid")
+            let (lists, cover) = values::lists(&marks, "another.invalid");
+            (lists.into_iter().map(Some).collect(), cover)
         }
-        false => (vec![Vec::new()], Cover::All),
+        false => (vec![None], Cover::All),
     };
     let mut ends = values::moments(&landmarks.of(Attribute::UpstreamNotAfter), now);
     ends.extend(ends.is_empty().then_some(Timestamp::MAX));
-    let ends: Vec<Timestamp> = match uses(Attribute::UpstreamNotAfter) {
-        true => ends.into_iter().collect(),
-        false => vec![Timestamp::MAX],
+    let ends: Vec<Option<Timestamp>> = match uses(Attribute::UpstreamNotAfter) {
+        true => ends.into_iter().map(Some).collect(),
+        false => vec![None],
     };
     if cover == Cover::Some {
         vague = vague.union(AttributeSet::one(Attribute::UpstreamDnsSans));
@@ -77,11 +79,11 @@ pub(super) fn servers(
                 }
                 found.push(Arc::new(Upstream::Shown(ServerCertificate {
                     proof,
-                    dns_sans: Some(names.clone()),
-                    issuer: Some(issuer.clone()),
-                    spki_sha256: Some(pin.clone()),
-                    not_after: Some(end),
-                    tls_version: Some(version.clone()),
+                    dns_sans: names.clone(),
+                    issuer: issuer.clone(),
+                    spki_sha256: pin.clone(),
+                    not_after: end,
+                    tls_version: version.clone(),
                 })));
             }
         }

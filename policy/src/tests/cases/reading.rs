@@ -97,6 +97,16 @@ fn facts_are_of_their_types_and_of_what_can_be() {
         ("tls: {sni: unknown}", "12:18 `present` is missing", "`true` or `false`"),
         ("tls: {versions: [1.3]}", "12:30 `1.3` is not text", "quote it"),
         ("tls: {versions: [\"1.4\"]}", "12:30 `1.4` is not a version of TLS", "\"1.3\""),
+        ("tls: {ja4: [a]}", "12:24 text is wanted here", ""),
+        ("upstream: {dns_sans: [a.test]}", "12:23 `verified` is missing", "or `upstream: nothing`"),
+        ("upstream: {verified: maybe}", "12:34 `true` or `false` is wanted here", ""),
+        ("upstream: {verified: true, tls_version: \"3\"}", "12:53 `3` is not a version of TLS", "\"1.3\""),
+        ("upstream: {verified: true, sni: a.test}", "12:40 unknown key `sni`", "`sni` is a key of `tls`"),
+        (
+            "tls: unknown, upstream: nothing",
+            "12:37 `upstream` where the client's TLS is not given",
+            "write `tls: {present: true}`",
+        ),
         ("request: {protocol: htp}", "12:33 `htp` is not a protocol", "did you mean `http`?"),
         ("request: {method: GET}", "12:22 `request.method` without plain HTTP", "write `protocol: http`"),
         (
