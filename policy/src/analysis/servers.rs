@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use super::values::{self, Cover};
 use crate::expr::Landmarks;
 use crate::facts::{Proof, ServerCertificate, Upstream};
+use crate::host::Host;
 use crate::schema::{Attribute, AttributeSet};
 
 const OF_A_SERVER: [Attribute; 6] = [
@@ -19,38 +20,52 @@ const OF_A_SERVER: [Attribute; 6] = [
     Attribute::UpstreamTlsVersion,
 ];
 
+/// A name of the certificate compared with the host, which is therefore one of the names to try.
+pub(super) const OF_THE_HOST: (Attribute, Attribute) = (Attribute::UpstreamDnsSans, Attribute::DestinationHost);
+
 /// From how many kinds of server on they are not all tried.
 const SERVERS_MAX: usize = 20_000;
 
-/// Every kind of server; none where no rule asks.
-pub(super) fn servers(landmarks: &Landmarks, now: Option<Timestamp>) -> (Vec<Arc<Upstream>>, AttributeSet) {
+/// Every kind of server at this host; none where no rule asks.
+pub(super) fn servers(
+    host: &Host,
+    landmarks: &Landmarks,
+    now: Option<Timestamp>,
+) -> (Vec<Arc<Upstream>>, AttributeSet) {
     let uses = |attribute| landmarks.uses.contains(attribute);
     let mut vague = AttributeSet::EMPTY;
     if !OF_A_SERVER.into_iter().any(uses) {
         return (Vec::new(), vague);
     }
-    let mut texts = |attribute: Attribute, fresh: &str| -> BTreeSet<String> {
+    // A part that nobody asks for is left out, in what is shown to people as well.
+    let mut texts = |attribute: Attribute, fresh: &str| -> BTreeSet<Option<String>> {
         if !uses(attribute) {
-            return BTreeSet::from([fresh.to_owned()]);
+            return BTreeSet::from([None]);
         }
         let (found, cover) = values::texts(&landmarks.of(attribute), fresh);
         if cover == Cover::Some {
             vague = vague.union(AttributeSet::one(attribute));
         }
-        found
+        found.into_iter().map(Some).collect()
     };
     let issuers = texts(Attribute::UpstreamIssuer, "CN=another authority");
     let pins = texts(Attribute::UpstreamSpkiSha256, "00");
     let versions = texts(Attribute::UpstreamTlsVersion, "1.3");
     let (names, cover) = match uses(Attribute::UpstreamDnsSans) {
-        true => values::lists(&landmarks.of(Attribute::UpstreamDnsSans), "another.invalid"),
-        false => (vec![Vec::new()], Cover::All),
+        true => {
+            let mut marks = landmarks.of(Attribute::UpstreamDnsSans);
+            let host_is_asked = landmarks.pairs().any(|pair| pair == OF_THE_HOST || (pair.1, pair.0) == OF_THE_HOST);
+            marks.equal.extend(host_is_asked.then(|| host.to_text().into()));
+            let (lists, cover) = values::lists(&marks, "another.invalid");
+            (lists.into_iter().map(Some).collect(), cover)
+        }
+        false => (vec![None], Cover::All),
     };
     let mut ends = values::moments(&landmarks.of(Attribute::UpstreamNotAfter), now);
     ends.extend(ends.is_empty().then_some(Timestamp::MAX));
-    let ends: Vec<Timestamp> = match uses(Attribute::UpstreamNotAfter) {
-        true => ends.into_iter().collect(),
-        false => vec![Timestamp::MAX],
+    let ends: Vec<Option<Timestamp>> = match uses(Attribute::UpstreamNotAfter) {
+        true => ends.into_iter().map(Some).collect(),
+        false => vec![None],
     };
     if cover == Cover::Some {
         vague = vague.union(AttributeSet::one(Attribute::UpstreamDnsSans));
@@ -64,11 +79,11 @@ pub(super) fn servers(landmarks: &Landmarks, now: Option<Timestamp>) -> (Vec<Arc
                 }
                 found.push(Arc::new(Upstream::Shown(ServerCertificate {
                     proof,
-                    dns_sans: Some(names.clone()),
-                    issuer: Some(issuer.clone()),
-                    spki_sha256: Some(pin.clone()),
-                    not_after: Some(end),
-                    tls_version: Some(version.clone()),
+                    dns_sans: names.clone(),
+                    issuer: issuer.clone(),
+                    spki_sha256: pin.clone(),
+                    not_after: end,
+                    tls_version: version.clone(),
                 })));
             }
         }

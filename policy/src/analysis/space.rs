@@ -48,7 +48,7 @@ pub(super) fn space(sides: &[&Side<'_>], candidates: &[Candidates<'_>], host: &H
     let (asks, of_asks) = asks::asks(candidates, &landmarks, asked.port);
     let (answers, of_answers) = answers::answers(candidates, &landmarks);
     let (hellos, of_hellos) = hellos(host, &landmarks);
-    let (servers, of_servers) = servers::servers(&landmarks, sides.first().map(|side| side.now));
+    let (servers, of_servers) = servers::servers(host, &landmarks, sides.first().map(|side| side.now));
     let parts = [of_servers, of_who, of_asks, of_answers, of_hellos, crossed(&landmarks)];
     let vague = parts.into_iter().fold(landmarks.vague, AttributeSet::union);
     // Of a given host or identity nothing is left open, however a rule looks at it.
@@ -65,6 +65,7 @@ fn crossed(landmarks: &Landmarks) -> AttributeSet {
         (Attribute::TlsSni, Attribute::DestinationHost),
         (Attribute::IdentityCertExpires, Attribute::Now),
         (Attribute::UpstreamNotAfter, Attribute::Now),
+        servers::OF_THE_HOST,
     ];
     let crossed = landmarks.pairs().filter(|(a, b)| !understood.contains(&(*a, *b)) && !understood.contains(&(*b, *a)));
     crossed.fold(AttributeSet::EMPTY, |all, (a, b)| all.union(AttributeSet::one(a)).union(AttributeSet::one(b)))

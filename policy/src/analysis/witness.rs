@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
-use crate::facts::{Facts, Protocol, Tls};
+use crate::facts::{Facts, Proof, Protocol, Tls, Upstream};
 
 /// The facts of one connection, as far as an answer hangs on them.
 #[derive(Clone, Debug)]
@@ -48,14 +48,47 @@ impl Witness {
             }
             (None, _) => {}
             (Some(Tls::Absent), _) => words.push("--no-tls".to_owned()),
-            (Some(Tls::Hello(hello)), _) => words.push(match &hello.sni {
-                Some(sni) => format!("--sni {}", quoted(sni)),
-                None => "--no-sni".to_owned(),
-            }),
+            (Some(Tls::Hello(hello)), _) => {
+                words.push(match &hello.sni {
+                    Some(sni) => format!("--sni {}", quoted(sni)),
+                    None => "--no-sni".to_owned(),
+                });
+                words.extend(hello.ja4.iter().map(|ja4| format!("--ja4 {}", quoted(ja4))));
+            }
+        }
+        if let Some(server) = &facts.upstream {
+            words.extend(of_server(server));
         }
         words.push(format!("--at {}", facts.now));
         words.join(" ")
     }
+}
+
+/// What the server proves, in one word.
+fn proof(server: &Upstream) -> &'static str {
+    match server {
+        Upstream::Nothing(_) => "nothing",
+        Upstream::Shown(certificate) => match certificate.proof {
+            Proof::Verified => "verified",
+            Proof::Unverified(_) => "unverified",
+        },
+    }
+}
+
+fn of_server(server: &Upstream) -> Vec<String> {
+    let mut words = vec![format!("--upstream {}", proof(server))];
+    let Upstream::Shown(certificate) = server else { return words };
+    words.extend(certificate.dns_sans.iter().flatten().map(|name| format!("--upstream-san {}", quoted(name))));
+    let not_after = certificate.not_after.map(|end| end.to_string());
+    let parts = [
+        ("issuer", &certificate.issuer),
+        ("spki", &certificate.spki_sha256),
+        ("not-after", &not_after),
+        ("tls", &certificate.tls_version),
+    ];
+    let known = parts.into_iter().filter_map(|(part, value)| Some((part, value.as_ref()?)));
+    words.extend(known.map(|(part, value)| format!("--upstream-{part} {}", quoted(value))));
+    words
 }
 
 /// For a shell: bare where nothing in it means anything there.
@@ -83,6 +116,11 @@ impl fmt::Display for Witness {
                 Some(sni) => write!(f, ", SNI {sni}"),
                 None => f.write_str(", TLS without SNI"),
             },
+        }?;
+        match self.facts.upstream.as_deref().map(proof) {
+            None => Ok(()),
+            Some("nothing") => f.write_str(", no certificate"),
+            Some(proof) => write!(f, ", certificate {proof}"),
         }
     }
 }
@@ -110,6 +148,17 @@ impl Serialize for Witness {
                 map.serialize_entry("tls", &true)?;
                 map.serialize_entry("sni", &hello.sni)?;
                 map.serialize_entry("alpn", &hello.alpn)?;
+                if let Some(ja4) = &hello.ja4 {
+                    map.serialize_entry("ja4", ja4)?;
+                }
+            }
+        }
+        if let Some(server) = &facts.upstream {
+            map.serialize_entry("upstream", proof(server))?;
+            if let Upstream::Shown(certificate) = &**server
+                && let Some(names) = &certificate.dns_sans
+            {
+                map.serialize_entry("upstream_dns_sans", names)?;
             }
         }
         if let Some(source) = &facts.source {

@@ -154,17 +154,22 @@ static SCOPE: Mapping = Mapping {
     keys: &[&[
         required(
             "identities",
-            Shape::AnyOr(&Shape::List(&Shape::Identity)),
+            Shape::WordOr("any", &Shape::List(&Shape::Identity)),
             "Ids and patterns of ids, or `any`.",
             "[\"spiffe://corp.example/ns/payments/**\"]",
         ),
         required(
             "destinations",
-            Shape::AnyOr(&Shape::Map(&SCOPE_TARGETS)),
+            Shape::WordOr("any", &Shape::Map(&SCOPE_TARGETS)),
             "Hosts and networks, or `any`; with `any`, a rule must still name a private network itself.",
             "{hosts: [\"**.stripe.com\"]}",
         ),
-        required("data_classes", Shape::AnyOr(&Shape::List(&Shape::Id)), "Data classes, or `any`.", "[internal, pci]"),
+        required(
+            "data_classes",
+            Shape::WordOr("any", &Shape::List(&Shape::Id)),
+            "Data classes, or `any`.",
+            "[internal, pci]",
+        ),
         optional("egress_points", WAYS_OUT, "Ways out.", "[direct]"),
     ]],
     bonds: &[],

@@ -110,8 +110,10 @@ pub enum Shape {
     Map(&'static Mapping),
     /// A mapping with free keys, each to one of these.
     Entries(Names, &'static Shape),
-    /// The word `any`, or this.
-    AnyOr(&'static Shape),
+    /// This, or the word `unknown`, which takes it away from what it is laid over.
+    Given(&'static Shape),
+    /// This word, without quotes, or this.
+    WordOr(&'static str, &'static Shape),
 }
 
 /// What the keys of a free mapping are.
@@ -199,7 +201,7 @@ pub static KINDS: &[Kind] = &[
         doc: "Facts and what is expected of the policy on them at a moment that is written down; invariants.",
         owner: "anyone",
         body: &tests::TESTS,
-        support: Support::NotYet,
+        support: Support::Built,
     },
 ];
 
@@ -247,7 +249,9 @@ impl Shape {
     pub fn mapping(&self) -> Option<&'static Mapping> {
         match self {
             Shape::Map(mapping) => Some(mapping),
-            Shape::List(of) | Shape::Set(of) | Shape::Entries(_, of) | Shape::AnyOr(of) => of.mapping(),
+            Shape::List(of) | Shape::Set(of) | Shape::Entries(_, of) | Shape::Given(of) | Shape::WordOr(_, of) => {
+                of.mapping()
+            }
             Shape::Text
             | Shape::Id
             | Shape::Word(_)
@@ -288,10 +292,16 @@ fn below(mut found: Vec<&'static Mapping>) -> Vec<&'static Mapping> {
     found
 }
 
-/// Where else a key is at home, for whoever wrote it in the wrong mapping of what is decided by.
-pub(crate) fn home_of(key: &str) -> Option<&'static str> {
-    let decided = KINDS.iter().filter(|kind| kind.name != "Tests").map(|kind| kind.body);
-    let mut homes = below(decided.collect()).into_iter().filter(|mapping| mapping.all().any(|known| known.name == key));
+/// Where else a key is at home, for whoever wrote it in this mapping: of a test among those of tests, otherwise among
+/// those of what is decided by.
+pub(crate) fn home_of(key: &str, written_in: &str) -> Option<&'static str> {
+    let of_tests = below(vec![&tests::TESTS]);
+    let among = if of_tests.iter().any(|mapping| mapping.name == written_in) {
+        of_tests
+    } else {
+        below(KINDS.iter().filter(|kind| kind.name != "Tests").map(|kind| kind.body).collect())
+    };
+    let mut homes = among.into_iter().filter(|mapping| mapping.all().any(|known| known.name == key));
     let home = homes.next()?;
     // A word that stands in many places helps nobody find the one that was meant.
     homes.all(|other| other.name == home.name).then_some(home.name)

@@ -1,6 +1,6 @@
 //! `Guardrails` and `Fragment`: rules.
 
-use super::{Bond, Key, Mapping, Names, Need, Shape, Support, optional, required};
+use super::{Bond, Key, Mapping, Names, Shape, optional, required};
 
 pub(super) static GUARDRAILS: Mapping = Mapping {
     name: "Guardrails",
@@ -125,14 +125,12 @@ static KEYS: &[Key] = &[
     ),
     optional("egress_point", Shape::Text, "The way out; this version has `direct`.", "direct"),
     optional("inspect", Shape::Word(&["never", "required"]), "Whether to decrypt; this version has `never`.", "never"),
-    Key {
-        name: "limits",
-        need: Need::Optional,
-        shape: Shape::Map(&LIMITS),
-        doc: "On an allow: how much may pass, for each identity.",
-        example: "{connections: 200, upload_bytes_per_day: 5GiB}",
-        support: Support::NotYet,
-    },
+    optional(
+        "limits",
+        Shape::Map(&LIMITS),
+        "On an allow: how much each identity may have under it.",
+        "{connections: 200, upload_bytes_per_day: 5GiB}",
+    ),
 ];
 
 pub(super) static SELECTOR: Mapping = Mapping {

@@ -1,6 +1,6 @@
 //! `Tests`.
 
-use super::{Bond, Mapping, Names, Shape, optional, required};
+use super::{Bond, Key, Mapping, Names, Need, Shape, Support, optional, required};
 
 pub(super) static TESTS: Mapping = Mapping {
     name: "Tests",
@@ -99,31 +99,36 @@ static INVARIANT: Mapping = Mapping {
 
 static EXPECT: Mapping = Mapping {
     name: "`expect`",
-    doc: "What is expected: at least one thing.",
+    doc: "What is expected: at least one thing; the word `unknown` takes away what a case is laid over.",
     keys: &[&[
-        optional("effect", Shape::Word(&["allow", "deny", "pending"]), "The effect.", "allow"),
-        optional("rule", Shape::Text, "The path of the rule that decides.", "payments/stripe"),
-        optional("reason", Shape::Text, "The reason code.", "no_rule"),
-        optional("stage", Shape::Text, "The stage at which it is decided.", "request"),
-        optional(
+        given("effect", &Shape::Word(&["allow", "deny", "pending"]), "The effect.", "allow"),
+        given("rule", &Shape::Text, "The path of the rule that decides.", "payments/stripe"),
+        given("reason", &Shape::Text, "The reason code.", "no_rule"),
+        given(
+            "stage",
+            &Shape::Word(&["request", "resolved", "tls", "certificate"]),
+            "The stage at which it is decided.",
+            "request",
+        ),
+        given(
             "nearest",
-            Shape::Map(&NEAREST),
+            &Shape::Map(&NEAREST),
             "The allow that came nearest.",
             "{rule: payments/stripe, failed: [\"destinations.ports\"]}",
         ),
-        optional(
+        given(
             "waits_for",
-            Shape::List(&Shape::Text),
+            &Shape::List(&Shape::Text),
             "The attributes that a pending verdict hangs on.",
             "[dns.answers]",
         ),
-        optional(
+        given(
             "shadow",
-            Shape::Set(&Shape::Text),
+            &Shape::Set(&Shape::Text),
             "The rules in shadow that would have spoken.",
             "[payments/settlement]",
         ),
-        optional("exception", Shape::Text, "The exception that let it through.", "exceptions/ex-2026-117"),
+        given("exception", &Shape::Text, "The exception that let it through.", "exceptions/ex-2026-117"),
     ]],
     bonds: &[],
 };
@@ -132,10 +137,10 @@ static NEAREST: Mapping = Mapping {
     name: "`nearest`",
     doc: "The allow that came nearest.",
     keys: &[&[
-        required("rule", Shape::Text, "Its path.", "payments/stripe"),
-        optional(
+        given("rule", &Shape::Text, "Its path.", "payments/stripe"),
+        given(
             "failed",
-            Shape::List(&Shape::Text),
+            &Shape::List(&Shape::Text),
             "The clauses that stood in the way: all of them, in any order.",
             "[expires]",
         ),
@@ -169,22 +174,28 @@ static GRANTED: Mapping = Mapping {
 
 static FACTS: Mapping = Mapping {
     name: "`facts`",
-    doc: "What is known of a connection. What is left out is not known yet.",
+    doc: "What is known of a connection. What is left out is not known yet; the word `unknown` takes a default away.",
     keys: &[&[
-        optional("source", Shape::Map(&SOURCE), "The client's address.", "{ip: 10.8.3.4, port: 40000}"),
-        optional("listener", Shape::Map(&LISTENER), "The listener that took the connection.", "{name: mesh}"),
-        optional(
+        given("source", &Shape::Map(&SOURCE), "The client's address.", "{ip: 10.8.3.4, port: 40000}"),
+        given("listener", &Shape::Map(&LISTENER), "The listener that took the connection.", "{name: mesh}"),
+        given(
             "identity",
-            Shape::Map(&IDENTITY),
+            &Shape::Map(&IDENTITY),
             "Who asks; labels and classes come from `Workloads`, unless given.",
             "{id: \"token:ci\"}",
         ),
-        optional("data_classes", Shape::List(&Shape::Id), "Instead of the registered classes.", "[internal]"),
-        optional("declared", Shape::List(&Shape::Id), "The classes to which the client narrows it.", "[internal]"),
-        optional("destination", Shape::Map(&DESTINATION), "What is asked for.", "{host: api.stripe.com, port: 443}"),
-        optional("request", Shape::Map(&REQUEST), "The request.", "{protocol: connect}"),
-        optional("dns", Shape::Map(&DNS), "What DNS answers.", "{answers: [\"3.18.12.63\"]}"),
-        optional("tls", Shape::Map(&TLS), "The ClientHello, or its absence.", "{present: true, sni: api.stripe.com}"),
+        given("data_classes", &Shape::List(&Shape::Id), "Instead of the registered classes.", "[internal]"),
+        given("declared", &Shape::List(&Shape::Id), "The classes to which the client narrows it.", "[internal]"),
+        given("destination", &Shape::Map(&DESTINATION), "What is asked for.", "{host: api.stripe.com, port: 443}"),
+        given("request", &Shape::Map(&REQUEST), "The request.", "{protocol: connect}"),
+        given("dns", &Shape::Map(&DNS), "What DNS answers.", "{answers: [\"3.18.12.63\"]}"),
+        given("tls", &Shape::Map(&TLS), "The ClientHello, or its absence.", "{present: true, sni: api.stripe.com}"),
+        given(
+            "upstream",
+            &Shape::WordOr("nothing", &Shape::Map(&UPSTREAM)),
+            "The certificate that the server shows; `nothing`: it shows none.",
+            "{verified: true, dns_sans: [api.stripe.com]}",
+        ),
     ]],
     bonds: &[],
 };
@@ -193,8 +204,8 @@ static SOURCE: Mapping = Mapping {
     name: "`source`",
     doc: "The client's address.",
     keys: &[&[
-        required("ip", Shape::Address, "The address.", "\"10.8.3.4\""),
-        required("port", Shape::Port, "The port.", "40000"),
+        given("ip", &Shape::Address, "The address.", "\"10.8.3.4\""),
+        given("port", &Shape::Port, "The port.", "40000"),
     ]],
     bonds: &[],
 };
@@ -202,7 +213,7 @@ static SOURCE: Mapping = Mapping {
 static LISTENER: Mapping = Mapping {
     name: "`listener`",
     doc: "The listener that took the connection.",
-    keys: &[&[required("name", Shape::Text, "Its name.", "mesh")]],
+    keys: &[&[given("name", &Shape::Text, "Its name.", "mesh")]],
     bonds: &[],
 };
 
@@ -210,17 +221,12 @@ static IDENTITY: Mapping = Mapping {
     name: "`identity`",
     doc: "Who asks.",
     keys: &[&[
-        optional("id", Shape::Identity, "The id.", "\"token:ci\""),
-        optional("spiffe_id", Shape::SpiffeId, "The same, for a SPIFFE id.", "\"spiffe://corp.example/ns/ci/sa/x\""),
-        optional(
-            "method",
-            Shape::Word(&["mtls", "jwt", "token", "network", "none"]),
-            "How it was established.",
-            "mtls",
-        ),
-        optional("labels", Shape::Entries(Names::Labels, &Shape::Text), "Instead of the registry's.", "{env: prod}"),
-        optional("cert_sha256", Shape::Text, "SHA-256 of the client certificate.", "\"00ff…\""),
-        optional("cert_expires", Shape::Moment, "The end of the client certificate.", "\"2026-12-01T00:00:00Z\""),
+        given("id", &Shape::Identity, "The id.", "\"token:ci\""),
+        given("spiffe_id", &Shape::SpiffeId, "The same, for a SPIFFE id.", "\"spiffe://corp.example/ns/ci/sa/x\""),
+        given("method", &Shape::Word(&["mtls", "jwt", "token", "network", "none"]), "How it was established.", "mtls"),
+        given("labels", &Shape::Entries(Names::Labels, &Shape::Text), "Instead of the registry's.", "{env: prod}"),
+        given("cert_sha256", &Shape::Text, "SHA-256 of the client certificate.", "\"00ff…\""),
+        given("cert_expires", &Shape::Moment, "The end of the client certificate.", "\"2026-12-01T00:00:00Z\""),
     ]],
     bonds: &[],
 };
@@ -229,8 +235,8 @@ static DESTINATION: Mapping = Mapping {
     name: "`destination`",
     doc: "What is asked for.",
     keys: &[&[
-        optional("host", Shape::Text, "The host, as a client writes it.", "api.stripe.com"),
-        optional("port", Shape::Port, "The port.", "443"),
+        given("host", &Shape::Text, "The host, as a client writes it.", "api.stripe.com"),
+        given("port", &Shape::Port, "The port.", "443"),
     ]],
     bonds: &[],
 };
@@ -239,18 +245,18 @@ static REQUEST: Mapping = Mapping {
     name: "`request`",
     doc: "The request; everything but `protocol` is of plain HTTP.",
     keys: &[&[
-        optional("protocol", Shape::Word(&["connect", "http", "transparent"]), "How it is asked.", "connect"),
-        optional("method", Shape::Text, "The method.", "GET"),
-        optional("path", Shape::Text, "The path without the query.", "/"),
-        optional("query", Shape::Text, "The query.", "a=b"),
-        optional(
-            "headers",
-            Shape::Entries(Names::Headers, &Shape::Text),
-            "Fields by lower-case name.",
-            "{x-team: web}",
+        given("protocol", &Shape::Word(&["connect", "http", "transparent"]), "How it is asked.", "connect"),
+        given("method", &Shape::Text, "The method.", "GET"),
+        given("path", &Shape::Text, "The path without the query.", "/"),
+        given("query", &Shape::Text, "The query.", "a=b"),
+        given("headers", &Shape::Entries(Names::Headers, &Shape::Text), "Fields by lower-case name.", "{x-team: web}"),
+        given("content_type", &Shape::Text, "The media type.", "text/plain"),
+        given(
+            "content_length",
+            &Shape::WordOr("chunked", &Shape::Number(0, u32::MAX)),
+            "The declared length; `chunked`: none.",
+            "12",
         ),
-        optional("content_type", Shape::Text, "The media type.", "text/plain"),
-        optional("content_length", Shape::Number(0, u32::MAX), "The declared length.", "12"),
     ]],
     bonds: &[],
 };
@@ -259,10 +265,10 @@ static DNS: Mapping = Mapping {
     name: "`dns`",
     doc: "What DNS answers.",
     keys: &[&[
-        optional("answers", Shape::List(&Shape::Address), "Every address of the name.", "[\"3.18.12.63\"]"),
-        optional("cname", Shape::List(&Shape::Text), "The chain of canonical names.", "[edge.example]"),
-        optional("min_ttl", Shape::Number(0, u32::MAX), "The smallest time to live, in seconds.", "60"),
-        optional("secure", Shape::Boolean, "Whether DNSSEC proved it.", "true"),
+        given("answers", &Shape::List(&Shape::Address), "Every address of the name.", "[\"3.18.12.63\"]"),
+        given("cname", &Shape::List(&Shape::Text), "The chain of canonical names.", "[edge.example]"),
+        given("min_ttl", &Shape::Number(0, u32::MAX), "The smallest time to live, in seconds.", "60"),
+        given("secure", &Shape::Boolean, "Whether DNSSEC proved it.", "true"),
     ]],
     bonds: &[],
 };
@@ -271,11 +277,31 @@ static TLS: Mapping = Mapping {
     name: "`tls`",
     doc: "The ClientHello, or its absence.",
     keys: &[&[
-        optional("present", Shape::Boolean, "Whether the client began with one.", "true"),
-        optional("sni", Shape::TextOrNull, "The server name; null: none.", "api.stripe.com"),
-        optional("alpn", Shape::List(&Shape::Text), "The protocols that it offers.", "[h2]"),
-        optional("versions", Shape::List(&Shape::Text), "The versions that it offers.", "[\"1.3\"]"),
-        optional("ech", Shape::Boolean, "Whether it is encrypted (RFC 9849).", "false"),
+        given("present", &Shape::Boolean, "Whether the client began with one.", "true"),
+        given("sni", &Shape::TextOrNull, "The server name; null: none.", "api.stripe.com"),
+        given("alpn", &Shape::List(&Shape::Text), "The protocols that it offers.", "[h2]"),
+        given("versions", &Shape::List(&Shape::Text), "The versions that it offers.", "[\"1.3\"]"),
+        given("ech", &Shape::Boolean, "Whether it is encrypted (RFC 9849).", "false"),
+        given("ja4", &Shape::Text, "Its JA4 fingerprint.", "\"t13d1516h2_8daaf6152771_e5627efa2ab1\""),
     ]],
     bonds: &[],
 };
+
+static UPSTREAM: Mapping = Mapping {
+    name: "`upstream`",
+    doc: "The certificate that the server shows. What is left out is not known.",
+    keys: &[&[
+        given("verified", &Shape::Boolean, "Whether it proves the host.", "true"),
+        given("dns_sans", &Shape::List(&Shape::Text), "Its DNS names.", "[api.stripe.com]"),
+        given("issuer", &Shape::Text, "Its issuer, as RFC 4514 writes it.", "\"CN=R3,O=Let's Encrypt,C=US\""),
+        given("spki_sha256", &Shape::Text, "SHA-256 of its public key.", "\"00ff…\""),
+        given("not_after", &Shape::Moment, "Its end.", "\"2027-01-01T00:00:00Z\""),
+        given("tls_version", &Shape::Word(&["1.0", "1.1", "1.2", "1.3"]), "The version of TLS.", "\"1.3\""),
+    ]],
+    bonds: &[],
+};
+
+/// What may be laid over something else: it is needed only where that does not have it.
+const fn given(name: &'static str, shape: &'static Shape, doc: &'static str, example: &'static str) -> Key {
+    Key { name, need: Need::Optional, shape: Shape::Given(shape), doc, example, support: Support::Built }
+}

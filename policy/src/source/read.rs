@@ -12,13 +12,17 @@ pub(crate) struct Fields<'n, 't> {
     place: Place,
     fields: &'n [(super::Key<'t>, Node<'t>)],
     asked: Vec<&'static str>,
+    /// No keys of it; whoever reads has said so better than `unknown key` does.
+    foreign: Vec<&'static str>,
 }
 
 impl<'n, 't> Fields<'n, 't> {
     /// `what` names the thing in the complaint if this is no mapping, and in the table of keys.
     pub(crate) fn of(node: &'n Node<'t>, what: &'static str, report: &mut Report<'_>) -> Option<Fields<'n, 't>> {
         match &node.value {
-            Value::Map(fields) => Some(Fields { what, place: node.place, fields, asked: Vec::with_capacity(16) }),
+            Value::Map(fields) => {
+                Some(Fields { what, place: node.place, fields, asked: Vec::with_capacity(16), foreign: Vec::new() })
+            }
             Value::Text(..) | Value::List(_) => {
                 report.error(node.place, format!("{what} is a mapping (`key: value`)"));
                 None
@@ -48,12 +52,17 @@ impl<'n, 't> Fields<'n, 't> {
         self.fields.iter().any(|(found, _)| found.text == key)
     }
 
+    /// Say no more of a key that is at home elsewhere, and was complained about.
+    pub(crate) fn foreign(&mut self, key: &'static str) {
+        self.foreign.push(key);
+    }
+
     /// Report every key that nobody asked for.
     pub(crate) fn finish(self, report: &mut Report<'_>) {
         #[cfg(test)]
         asked::note(self.what, &self.asked);
         for (key, _) in self.fields {
-            if self.asked.contains(&&*key.text) || key.text == "<<" {
+            if self.asked.iter().chain(&self.foreign).any(|known| *known == key.text) || key.text == "<<" {
                 continue;
             }
             let message = format!("unknown key `{}`", key.text);
@@ -69,7 +78,7 @@ impl<'n, 't> Fields<'n, 't> {
 impl Fields<'_, '_> {
     /// What to say of a key that is none of these and like none of these.
     fn elsewhere(&self, key: &str) -> String {
-        match crate::keys::home_of(key) {
+        match crate::keys::home_of(key, self.what) {
             Some(home) => format!("`{key}` is a key of {home}"),
             None => format!("the keys of {} are {}", self.what, self.asked.join(", ")),
         }

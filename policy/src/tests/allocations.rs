@@ -10,6 +10,8 @@ fn an_allow_allocates_nothing_however_many_rules_there_are() {
     let guardrails = deny("agree", "when: tls.present && tls.sni != destination.host")
         + &deny("tls", "when: destination.port == 443 && request.protocol != \"http\" && !tls.present")
         + &deny("pii", "data_classes: {any_of: [pii]}\nwhen: '!destination.tags.exists(t, t == \"signed\")'");
+    // The empty overrides are made once in a process, on the first decision without others.
+    drop(policy("", "").decide(&asks(&policy("", ""), "nowhere.test:443")));
     for count in [10, 1_000, 10_000] {
         let hosts = |number: usize| match number % 10 {
             5 => format!("hosts: [\"*.h{number}.test\"], ports: [443]"),

@@ -221,12 +221,12 @@ fn a_deciding_operand_absorbs_an_error_in_either_order() {
     // Without a client certificate this has no answer.
     const ERRS: &str = "now < identity.cert_expires";
     for (when, wanted) in [
-        (format!("destination.port == 1 && {ERRS}"), "deny no_rule - at resolved"),
-        (format!("{ERRS} && destination.port == 1"), "deny no_rule - at resolved"),
+        (format!("destination.port < 443 && {ERRS}"), "deny no_rule - at resolved"),
+        (format!("{ERRS} && destination.port < 443"), "deny no_rule - at resolved"),
         (format!("destination.port == 443 || {ERRS}"), "allow allowed web/a at resolved"),
         (format!("{ERRS} || destination.port == 443"), "allow allowed web/a at resolved"),
         (format!("{ERRS} && destination.port == 443"), "deny rule_error web/a at resolved"),
-        (format!("destination.port == 1 || {ERRS}"), "deny rule_error web/a at resolved"),
+        (format!("destination.port < 443 || {ERRS}"), "deny rule_error web/a at resolved"),
     ] {
         assert_eq!(api(&allow("a", API, &format!("when: {when}")), ""), wanted, "{when}");
     }

@@ -49,6 +49,46 @@ fn a_way_tells_what_it_hangs_on() {
 }
 
 #[test]
+fn what_a_server_must_prove_is_what_a_way_hangs_on_and_what_a_difference_tells_apart() {
+    let rule = |when: &str| policy(&allow("shop", "hosts: [\"a.test\"], ports: [443]", when), "");
+    let (free, proved) = (rule(""), rule("when: upstream.verified"));
+    let reach = reach_to(&side(&proved), &Host::parse(b"a.test").unwrap(), Some(443));
+    let names: Vec<&str> = reach.ways[0].hangs_on.iter().map(|a| a.row().name).collect();
+    assert!(names.contains(&"upstream.verified"), "{names:?}");
+    assert!(reach.ways[0].witness.explain().contains("--upstream verified"), "{}", reach.ways[0].witness.explain());
+
+    assert_eq!(changes(&free, &proved), [format!("- {WEB} -> a.test {{443}} web/shop => no_rule")]);
+    let found = diff(&side(&proved), &side(&free));
+    let shown = found.changes[0].witness.facts();
+    assert!(denied(&proved, shown) && allows(&free, shown), "{shown:?}");
+    assert!(found.changes[0].witness.explain().contains("--upstream "), "{}", found.changes[0].witness.explain());
+
+    // Proof of the host is not proof of a name in the certificate, and the other way round.
+    let named = rule("when: upstream.dns_sans.exists(n, n == destination.host)");
+    let both = rule("when: upstream.verified && upstream.dns_sans.exists(n, n == destination.host)");
+    assert_eq!(changes(&named, &both), [format!("- {WEB} -> a.test {{443}} web/shop => no_rule")]);
+    assert_eq!(changes(&both, &proved), [format!("+ {WEB} -> a.test {{443}} no_rule => web/shop")]);
+    assert_eq!(changes(&both, &both), [""; 0]);
+}
+
+#[test]
+fn a_fingerprint_of_a_hello_is_a_class_of_its_own() {
+    const ODD: &str = "t13d1516h2_8daaf6152771_e5627efa2ab1";
+    let rule = |when: &str| policy(&allow("shop", "hosts: [\"a.test\"], ports: [443]", when), "");
+    let (any, one, others) =
+        (rule(""), rule(&format!("when: tls.ja4 == \"{ODD}\"")), rule(&format!("when: tls.ja4 != \"{ODD}\"")));
+    assert_eq!(changes(&any, &others), [format!("- {WEB} -> a.test {{443}} web/shop => no_rule")]);
+    let found = diff(&side(&any), &side(&others));
+    let facts = found.changes[0].witness.facts();
+    assert!(matches!(&facts.tls, Some(crate::facts::Tls::Hello(hello)) if hello.ja4.as_deref() == Some(ODD)));
+    assert!(found.changes[0].witness.explain().contains(&format!("--ja4 {ODD}")), "{:?}", found.changes[0].witness);
+    assert_eq!(changes(&one, &others).len(), 2, "one opens and one closes");
+    let reach = reach_to(&side(&one), &Host::parse(b"a.test").unwrap(), Some(443));
+    let names: Vec<&str> = reach.ways[0].hangs_on.iter().map(|a| a.row().name).collect();
+    assert!(names.contains(&"tls.ja4"), "{names:?}");
+}
+
+#[test]
 fn what_an_identity_can_reach_is_told_by_host() {
     let rules = allow("a", "hosts: [\"a.test\", \"**.b.test\"], ports: [443]", "")
         + &allow("other", "hosts: [\"c.test\"], ports: [443]", "identities: [{id: \"token:x\"}]")
@@ -151,7 +191,7 @@ fn a_review_names_allows_of_no_use_and_why() {
         + &allow("narrow", "hosts: [\"x.a.test\"], ports: [443]", "")
         + &allow("denied", "hosts: [\"d.test\"], ports: [443]", "")
         + &allow("floor", "hosts: [\"f.test\"], ports: [443]", "when: dns.answers.all(ip, ip == ip('127.0.0.1'))")
-        + &allow("never", "hosts: [\"n.test\"], ports: [443]", "when: destination.port == 80")
+        + &allow("never", "hosts: [\"n.test\"], ports: [443]", "when: destination.port < 443")
         + &allow("good", "hosts: [\"g.test\"], ports: [443]", "")
         + &deny("d", "destinations: {hosts: [\"d.test\"]}");
     let set = policy(&rules, "");
@@ -183,8 +223,14 @@ fn what_ends_before_a_moment_is_a_difference_of_moments() {
     assert_eq!(found.edits.changed.len(), 2);
 }
 
+/// What servers prove, where some rule asks, and otherwise one that proves the host.
+fn proofs<'s>(specs: impl IntoIterator<Item = &'s (usize, Spec)>) -> &'static [Option<Option<bool>>] {
+    let asked = specs.into_iter().any(|(_, spec)| spec.asks_for_proof());
+    if asked { &[Some(Some(true)), Some(Some(false)), Some(None)] } else { &[Some(Some(true))] }
+}
+
 /// Every connection out of the pools that random policies are made of, with all facts known.
-fn everything() -> Vec<Asked> {
+fn everything(proofs: &[Option<Option<bool>>]) -> Vec<Asked> {
     let answers = [
         vec!["1.1.1.1"],
         vec!["8.8.8.8", "8.8.8.9"],
@@ -200,19 +246,20 @@ fn everything() -> Vec<Asked> {
             for port in [443u16, 80, 22] {
                 for answers in &answers {
                     for tls in [None, Some(None), Some(Some("a.test")), Some(Some("b.a.test"))] {
-                        for declared in [false, true] {
-                            all.push(Asked {
-                                who,
-                                host,
-                                port,
-                                answers: Some(answers.clone()),
-                                http: tls.is_none(),
-                                tls,
-                                proved: Some(Some(true)),
-                                declared,
-                                now: NOW,
-                            });
-                        }
+                        // Without TLS nobody proves anything.
+                        let proofs = if tls.is_none() { &proofs[..1] } else { proofs };
+                        let each = proofs.iter().flat_map(|proved| [(*proved, false), (*proved, true)]);
+                        all.extend(each.map(|(proved, declared)| Asked {
+                            who,
+                            host,
+                            port,
+                            answers: Some(answers.clone()),
+                            http: tls.is_none(),
+                            tls,
+                            proved,
+                            declared,
+                            now: NOW,
+                        }));
                     }
                 }
             }
@@ -227,6 +274,10 @@ fn allows(set: &PolicySet, facts: &Facts) -> bool {
         Verdict::Deny(_) => false,
         Verdict::Pending(missing) => panic!("{missing:?} is known"),
     }
+}
+
+fn denied(set: &PolicySet, facts: &Facts) -> bool {
+    matches!(set.decide(facts), Verdict::Deny(_))
 }
 
 fn names(label: &str, host: &Host) -> bool {
@@ -260,6 +311,7 @@ proptest! {
         let old = numbered(before);
         let mut new: Vec<(usize, Spec)> = old.iter().copied().take(keep).collect();
         new.extend(after.into_iter().enumerate().map(|(n, spec)| (n + 100, spec)));
+        let proofs = proofs(old.iter().chain(&new));
         let (old, new) = (set_of(&old), set_of(&new));
         let found = diff(&side(&old), &side(&new));
         for change in &found.changes {
@@ -267,7 +319,7 @@ proptest! {
             prop_assert_eq!(allows(&old, &complete(facts)), change.turn == Turn::Closed, "{:?}", change);
             prop_assert_eq!(allows(&new, &complete(facts)), change.turn == Turn::Opened, "{:?}", change);
         }
-        for asked in everything() {
+        for asked in everything(proofs) {
             let facts = asked.facts(&old);
             let (was, is) = (allows(&old, &facts), allows(&new, &facts));
             if was == is {
@@ -283,8 +335,9 @@ proptest! {
 
     #[test]
     fn reach_is_what_brute_force_finds(specs in prop::collection::vec(spec(), 0..8)) {
-        let set = set_of(&numbered(specs));
-        let connections: Vec<Asked> = everything().into_iter().filter(|asked| !asked.declared).collect();
+        let specs = numbered(specs);
+        let set = set_of(&specs);
+        let connections: Vec<Asked> = everything(proofs(&specs)).into_iter().filter(|asked| !asked.declared).collect();
         for host in ["a.test", "b.a.test", "z.test", "8.8.8.8"] {
             let host = Host::parse(host.as_bytes()).unwrap();
             let reach = reach_to(&side(&set), &host, None);
@@ -302,8 +355,9 @@ proptest! {
     }
 
     #[test]
-    fn what_is_proved_never_to_be_allowed_is_not(specs in prop::collection::vec(spec(), 0..8), which in 0usize..6) {
-        let set = set_of(&numbered(specs));
+    fn what_is_proved_never_to_be_allowed_is_not(specs in prop::collection::vec(spec(), 0..8), which in 0usize..8) {
+        let specs = numbered(specs);
+        let set = set_of(&specs);
         let condition = [
             "destination.host.within('a.test')",
             "destination.port == 22",
@@ -311,10 +365,13 @@ proptest! {
             "identity.id.startsWith('token:')",
             "dns.answers.exists(ip, cidr('10.0.0.0/8').containsIP(ip))",
             "request.protocol == 'http' && destination.host != 'z.test'",
+            "tls.present && !upstream.verified",
+            "destination.port == 443 && upstream.dns_sans.exists(n, n == destination.host)",
         ][which];
         let expr = Expr::parse(condition).unwrap();
         let proof = never_allow(&side(&set), &expr);
-        let broken = everything().into_iter().find(|asked| {
+        let every = if which < 6 { proofs(&specs) } else { &[Some(Some(true)), Some(Some(false)), Some(None)] };
+        let broken = everything(every).into_iter().find(|asked| {
             let facts = asked.facts(&set);
             allows(&set, &facts) && expr.eval(&facts, crate::expr::Reading::Registered) == crate::expr::Truth::Yes
         });

@@ -16,7 +16,7 @@ macro_rules! every_key {
 /// A bundle in which every key stands.
 fn every_key() -> Vec<SourceFile> {
     every_key!("bundle.yaml" "workloads.yaml" "destinations.yaml" "guardrails.yaml" "fragment.yaml" "open.yaml"
-        "exceptions.yaml")
+        "limits.yaml" "exceptions.yaml" "tests.yaml")
 }
 
 fn names(mapping: &Mapping) -> BTreeSet<&'static str> {
@@ -82,18 +82,6 @@ fn each_kind_has_the_keys_that_its_reader_asks_for() {
 }
 
 #[test]
-fn what_the_table_calls_not_supported_yet_is_refused_as_that() {
-    for (name, text) in [
-        ("limits.yaml", include_str!("every_key/later/limits.yaml")),
-        ("tests.yaml", include_str!("every_key/later/tests.yaml")),
-    ] {
-        let files: Vec<SourceFile> = every_key().into_iter().chain([file(name, text)]).collect();
-        let found = compile(&files, at(NOW)).unwrap_err();
-        assert!(found.iter().any(|one| one.message.ends_with("is not supported yet")), "{name}: {found:?}");
-    }
-}
-
-#[test]
 fn a_name_means_one_mapping_and_a_key_stands_once_in_it() {
     let mut seen = BTreeSet::new();
     for mapping in keys::mappings() {
@@ -106,8 +94,11 @@ fn a_name_means_one_mapping_and_a_key_stands_once_in_it() {
 
 #[test]
 fn a_key_in_the_wrong_mapping_is_told_its_right_one() {
-    assert_eq!(keys::home_of("ports"), Some("`destinations`"));
-    assert_eq!(keys::home_of("spiffe_id"), Some("an entry of `identities`"));
-    assert_eq!(keys::home_of("id"), None, "it stands in many");
-    assert_eq!(keys::home_of("dney"), None);
+    assert_eq!(keys::home_of("ports", "a rule"), Some("`destinations`"));
+    assert_eq!(keys::home_of("spiffe_id", "a rule"), Some("an entry of `identities`"));
+    assert_eq!(keys::home_of("id", "a rule"), None, "it stands in many");
+    assert_eq!(keys::home_of("dney", "a rule"), None);
+    assert_eq!(keys::home_of("grants", "a rule"), Some("Bundle"));
+    assert_eq!(keys::home_of("grants", "a case"), Some("a test"));
+    assert_eq!(keys::home_of("sni", "`destination`"), Some("`tls`"));
 }

@@ -83,6 +83,11 @@ fn or_first(pool: &[&'static str], choice: usize) -> &'static str {
 }
 
 impl Spec {
+    /// Whether it looks at what the server proves.
+    pub(super) fn asks_for_proof(&self) -> bool {
+        pick(WHEN, self.when).is_some_and(|when| when.contains("upstream."))
+    }
+
     fn yaml(&self, n: usize) -> String {
         let allow = self.kind == Kind::Allow;
         let action = if allow { "allow" } else { "deny" };

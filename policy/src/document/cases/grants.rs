@@ -38,7 +38,7 @@ pub(super) fn read(node: &Node<'_>, report: &mut Report<'_>) -> Option<RawGrant>
 type To = (Vec<String>, Vec<String>, Vec<u16>);
 
 fn destinations(node: &Node<'_>, report: &mut Report<'_>) -> Option<To> {
-    let mut fields = Fields::of(node, "`destinations`", report)?;
+    let mut fields = Fields::of(node, "`destinations` of a grant", report)?;
     let hosts = fields.optional("hosts").map(|node| texts(node, report)).unwrap_or_default();
     let cidrs = fields.optional("cidrs").map(|node| texts(node, report)).unwrap_or_default();
     let ports = fields.required("ports", "such as `ports: [443]`", report);

@@ -3,6 +3,7 @@
 mod coverage;
 
 mod reading;
+mod servers;
 
 use super::world::{NOW, allow, at, deny, file, files, place_and_message};
 use crate::case::{Case, Ran};

@@ -32,7 +32,7 @@ fn what_a_test_expects_must_be_there_and_able_to_come() {
             "13:22 `dns_timeout` is never the policy's reason",
             "it tells of what happens around a decision, and a test has the policy's answers only",
         ),
-        ("stage: tsl", "13:21 `tsl` is not a stage", "one of `request`, `resolved`, `tls`"),
+        ("stage: tsl", "13:21 `tsl` is not a stage", "did you mean `tls`?"),
         (
             "effect: allow, reason: no_rule",
             "13:13 `no_rule` is never the reason of `allow`",
@@ -88,7 +88,7 @@ fn facts_are_of_their_types_and_of_what_can_be() {
         ("destination: {host: \"127.1\"}", "12:33 the host ends in a number", "expect `reason: invalid_request`"),
         ("dns: {answers: [8.8.8]}", "12:29 this is not an IP address", "such as"),
         ("dns: {answers: []}", "12:28 the list is empty", "name what is meant"),
-        ("dns: {ttl: 3}", "12:19 unknown key `ttl`", "known here: answers, cname, min_ttl, secure"),
+        ("dns: {ttl: 3}", "12:19 unknown key `ttl`", "the keys of `dns` are answers, cname, min_ttl, secure"),
         ("dns: {min_ttl: 3s}", "12:28 a whole number is wanted here", "without quotes"),
         ("dns: {secure: yes}", "12:27 `true` or `false` is wanted here", ""),
         ("destination: {host: \"10.0.0.1\"}", "8:8 `dns` of the IP literal 10.0.0.1", unknown),
@@ -97,6 +97,16 @@ fn facts_are_of_their_types_and_of_what_can_be() {
         ("tls: {sni: unknown}", "12:18 `present` is missing", "`true` or `false`"),
         ("tls: {versions: [1.3]}", "12:30 `1.3` is not text", "quote it"),
         ("tls: {versions: [\"1.4\"]}", "12:30 `1.4` is not a version of TLS", "\"1.3\""),
+        ("tls: {ja4: [a]}", "12:24 text is wanted here", ""),
+        ("upstream: {dns_sans: [a.test]}", "12:23 `verified` is missing", "or `upstream: nothing`"),
+        ("upstream: {verified: maybe}", "12:34 `true` or `false` is wanted here", ""),
+        ("upstream: {verified: true, tls_version: \"3\"}", "12:53 `3` is not a version of TLS", "\"1.3\""),
+        ("upstream: {verified: true, sni: a.test}", "12:40 unknown key `sni`", "`sni` is a key of `tls`"),
+        (
+            "tls: unknown, upstream: nothing",
+            "12:37 `upstream` where the client's TLS is not given",
+            "write `tls: {present: true}`",
+        ),
         ("request: {protocol: htp}", "12:33 `htp` is not a protocol", "did you mean `http`?"),
         ("request: {method: GET}", "12:22 `request.method` without plain HTTP", "write `protocol: http`"),
         (
@@ -163,9 +173,13 @@ fn the_rest_of_a_test_is_checked_too() {
             "14:14 `destinations.hosts` of the grant: `**.test` is a whole top-level domain",
             "",
         ),
-        ("colour: red", "14:5 unknown key `colour`", "known here: name, at, mode, facts, expect, grants, cases"),
+        (
+            "colour: red",
+            "14:5 unknown key `colour`",
+            "the keys of a test are name, at, mode, facts, expect, grants, cases",
+        ),
         ("cases: []", "14:12 the list is empty", "name what is meant, or leave the key out"),
-        ("cases: [{grants: []}]", "14:14 unknown key `grants`", "known here: name, at, mode, facts, expect"),
+        ("cases: [{grants: []}]", "14:14 unknown key `grants`", "`grants` is a key of a test"),
     ] {
         let found = of("", more, "effect: deny");
         assert_eq!(found.len(), 1, "{more}: {found:?}");

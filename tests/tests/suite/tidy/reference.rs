@@ -119,7 +119,8 @@ fn value(shape: &Shape) -> String {
             };
             format!("{names} to {}", value(of))
         }
-        Shape::AnyOr(of) => format!("`any`, or {}", value(of)),
+        Shape::Given(of) => value(of),
+        Shape::WordOr(word, of) => format!("`{word}`, or {}", value(of)),
     }
 }
 

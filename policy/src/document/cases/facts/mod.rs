@@ -109,7 +109,7 @@ fn identity(node: &Node<'_>, report: &mut Report<'_>) -> Option<Told> {
     let sha256 = fields.optional("cert_sha256").and_then(|node| read::text(node, report));
     let expires = fields.optional("cert_expires").and_then(|node| read::instant(node, report));
     if fields.says("data_classes") {
-        fields.optional("data_classes");
+        fields.foreign("data_classes");
         let help = "write it beside `identity`, as the attribute is called";
         report.error_help(place, "`data_classes` inside `identity`", help);
     }

@@ -163,7 +163,8 @@ fn shape(shape: &Shape) -> Value {
             };
             json!({"type": "object", "propertyNames": {"pattern": pattern}, "additionalProperties": self::shape(of)})
         }
-        Shape::AnyOr(of) => json!({"anyOf": [{"const": "any"}, self::shape(of)]}),
+        Shape::Given(of) => json!({"anyOf": [{"const": "unknown"}, self::shape(of)]}),
+        Shape::WordOr(word, of) => json!({"anyOf": [{"const": word}, self::shape(of)]}),
     }
 }
 
