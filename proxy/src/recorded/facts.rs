@@ -207,7 +207,9 @@ pub fn host(text: &str) -> Option<Host> {
 
 /// Whether a text is as it was before it was cleaned for the record.
 pub fn is_whole(text: &str) -> bool {
-    !text.contains("\\u{") && !text.contains("…[+")
+    // Hardly any text has a backslash, or the first byte of the sign for what was cut.
+    let plain = text.bytes().all(|byte| byte != b'\\' && byte != 0xe2);
+    plain || (!text.contains("\\u{") && !text.contains("…[+"))
 }
 
 fn source(record: &Recorded<'_>) -> Option<SocketAddr> {
@@ -226,10 +228,10 @@ fn resolved(record: &Recorded<'_>, host: &Host) -> Option<Resolved> {
     if let Some(ip) = host.ip() {
         return Some(Resolved { answers: vec![ip], cname: Vec::new(), min_ttl: 0, secure: false });
     }
-    let answers: Option<Vec<IpAddr>> =
-        all(record.addresses)?.iter().map(|one| Some(unmap(one.parse().ok()?))).collect();
+    let texts = record.addresses.texts().ok().filter(|texts| !texts.is_empty() && texts.len() < LIST_MAX)?;
+    let answers: Option<Vec<IpAddr>> = texts.iter().map(|text| Some(unmap(text.parse().ok()?))).collect();
     Some(Resolved {
-        answers: answers.filter(|answers| !answers.is_empty())?,
+        answers: answers?,
         cname: all(record.cname)?,
         min_ttl: u32::try_from(record.min_ttl?).ok()?,
         secure: record.secure?,

@@ -144,16 +144,36 @@ fn text<'a>(into: &mut &'a str, cell: Cell<'a>) {
     *into = cell.text().unwrap_or_default();
 }
 
-/// For each attribute of the spool its column.
-static ATTRIBUTES: LazyLock<HashMap<&'static str, usize, FixedState>> = LazyLock::new(|| {
-    let mut found = HashMap::default();
-    for field in FIELDS {
-        if let (Place::Attribute(name), Some(at)) = (field.place, COLUMNS.iter().position(|c| c.path == field.path)) {
-            found.insert(name, at);
-        }
-    }
-    found
+/// The columns by the attributes of the spool.
+struct Attributes {
+    /// Each column with its attribute, in the order of the records.
+    ordered: Vec<(&'static str, Set)>,
+    places: HashMap<&'static str, usize, FixedState>,
+}
+
+static ATTRIBUTES: LazyLock<Attributes> = LazyLock::new(|| {
+    let column = |path| COLUMNS.iter().find(|column| column.path == path);
+    let ordered = FIELDS.iter().filter_map(|field| match field.place {
+        Place::Attribute(name) => Some((name, column(field.path)?.set)),
+        Place::Seconds(_) | Place::Resource(_) | Place::EventName | Place::Time | Place::Body => None,
+        Place::TraceId | Place::SpanId => None,
+    });
+    let ordered: Vec<(&'static str, Set)> = ordered.collect();
+    let places = ordered.iter().enumerate().map(|(at, (name, _))| (*name, at)).collect();
+    Attributes { ordered, places }
 });
+
+impl Attributes {
+    /// Where a value goes. Most attributes stand where the last one makes expect them, and need no search.
+    fn find(&self, next: &mut usize, name: &str) -> Option<Set> {
+        let at = match self.ordered.get(*next) {
+            Some((expected, _)) if *expected == name => *next,
+            Some(_) | None => *self.places.get(name)?,
+        };
+        *next = at + 1;
+        self.ordered.get(at).map(|(_, set)| *set)
+    }
+}
 
 impl<'a> Recorded<'a> {
     /// From the bytes in the spool.
@@ -163,11 +183,10 @@ impl<'a> Recorded<'a> {
     /// [`Garbled`] where they are no record.
     pub fn of_bytes(bytes: &'a [u8]) -> Result<Recorded<'a>, Garbled> {
         let mut record = Recorded::default();
-        let attributes = &*ATTRIBUTES;
+        let (attributes, mut next) = (&*ATTRIBUTES, 0);
         let envelope = log_record(bytes, |name, any| {
-            let column = attributes.get(name).and_then(|at| COLUMNS.get(*at));
-            if let (Some(column), Some(cell)) = (column, Cell::of_any(any)) {
-                (column.set)(&mut record, cell);
+            if let (Some(set), Some(cell)) = (attributes.find(&mut next, name), Cell::of_any(any)) {
+                set(&mut record, cell);
             }
             Ok(())
         })?;
