@@ -107,10 +107,11 @@ fn what_is_not_built_is_absent_from_help_and_refused() {
         "tunnels",
         "operators",
         "login",
+        "bundle",
     ] {
         assert!(help.out.contains(&format!("\n  {command} ")), "{}", help.out);
     }
-    for command in ["test", "diff", "reach", "replay", "suggest", "bundle", "agent", "doctor"] {
+    for command in ["test", "diff", "reach", "replay", "suggest", "agent", "doctor"] {
         assert!(!help.out.contains(&format!("\n  {command} ")), "{}", help.out);
         assert_eq!(run(&scratch, &[command]).code, 2, "{command}");
     }
