@@ -4,7 +4,7 @@ use gatepass_tests::depot::Shelf;
 use gatepass_tests::{Bundle, Gateway, Setup, eventually};
 use jiff::{SignedDuration, Timestamp};
 
-use super::{LATER, World, admin, end, metric, policies, ready, refused};
+use super::{LATER, World, admin, end, kept, metric, policies, ready, refused};
 use crate::evidence::clock::stepping;
 
 /// Seconds by which the clock is put forward, once or twice: beyond every end here, but for those of certificates.
@@ -95,17 +95,27 @@ fn a_source_that_is_silent_for_too_long_makes_a_policy_stale() {
 #[test]
 fn a_release_that_has_ended_is_not_taken_up_again_though_the_clock_goes_back() {
     let (world, gateway, set) = ending(", when_stale: keep");
-    set(AHEAD);
-    // Whatever is decided now is what the gateway has seen of time.
-    assert_eq!(world.status(&gateway, "old.test"), 200);
     let ended = end(gateway);
-    world.depot.put(Shelf::Down);
+    let first = std::fs::read(kept(&ended.setup, ".gpb")).unwrap();
+    // A gateway that starts beyond the end has seen the time.
+    set(AHEAD);
+    world.depot.give(&world.office.signed(&world.allowing("old.test"), 2), "two");
+    let ended = end(ended.start_again());
     set(0);
     let config = ended.setup.configure();
+
+    // What is given now ends later than now, and not later than what was seen.
+    std::fs::remove_file(kept(&ended.setup, ".gpb")).unwrap();
+    world.depot.give(&world.office.release(&world.allowing("old.test"), 3, &in_a_while(), &["alice"]), "three");
     let said = refused(&config);
-    assert!(said.contains("it ended at"), "{said}");
-    world.depot.give(&world.office.release(&world.allowing("old.test"), 2, &in_a_while(), &["alice"]), "two");
+    assert!(said.contains("it ended at") && said.contains("nothing was started"), "{said}");
+
+    // Nor is a last good archive taken up that is over.
+    world.depot.put(Shelf::Down);
+    std::fs::remove_file(kept(&ended.setup, "serials.json")).unwrap();
+    let stamp = kept(&ended.setup, ".confirmed");
+    std::fs::write(stamp.with_extension("gpb"), first).unwrap();
     assert!(refused(&config).contains("it ended at"));
-    world.depot.give(&world.office.signed(&world.allowing("old.test"), 3), "three");
+    world.depot.give(&world.office.signed(&world.allowing("old.test"), 4), "four");
     assert_eq!(world.status(&ended.start_again(), "old.test"), 200);
 }

@@ -158,11 +158,21 @@ fn policies(gateway: &Gateway, result: &str, count: usize) -> Vec<Value> {
 
 /// Start from this configuration; it must end by itself, having opened nothing.
 fn refused(config: &Path) -> String {
-    let output = Command::new(binary()).args(["serve", "--config"]).arg(config).env("NO_COLOR", "1").output().unwrap();
+    // One that starts would go on for ever.
+    let mut command = Command::new(installed("timeout"));
+    command.arg("60").arg(binary()).args(["serve", "--config"]).arg(config).env("NO_COLOR", "1");
+    let output = command.output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(!said.contains("listening on") && !said.contains("ready"), "{said}");
     said
+}
+
+/// What it remembers, by the ending of the file.
+fn kept(setup: &Setup, ending: &str) -> PathBuf {
+    let folder = setup.scratch.path().join("gatepass-data/state/policy");
+    let mut files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    files.find(|path| path.to_string_lossy().ends_with(ending)).unwrap()
 }
 
 /// End it, in good order.

@@ -1,24 +1,15 @@
 //! What a gateway remembers: the last good archive, and that a release was seen.
 
-use std::path::PathBuf;
-
 use gatepass_tests::depot::Shelf;
 use gatepass_tests::{Bundle, Gateway, Setup};
 
-use super::{World, end, ready, refused};
+use super::{World, end, kept, ready, refused};
 
 fn started(world: &World, setup: Setup, serial: u64) -> Gateway {
     world.depot.give(&world.office.signed(&world.allowing("old.test"), serial), "first");
     // Whatever the source does, this is no question of age here.
     let section = world.section(&setup, ", max_age: 1h");
     setup.section(&section).start(&Bundle::new())
-}
-
-/// What it remembers, by the ending of the file.
-fn kept(setup: &Setup, ending: &str) -> PathBuf {
-    let folder = setup.scratch.path().join("gatepass-data/state/policy");
-    let mut files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    files.find(|path| path.to_string_lossy().ends_with(ending)).unwrap()
 }
 
 #[test]
