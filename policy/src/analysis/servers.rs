@@ -26,6 +26,11 @@ pub(super) const OF_THE_HOST: (Attribute, Attribute) = (Attribute::UpstreamDnsSa
 /// From how many kinds of server on they are not all tried.
 const SERVERS_MAX: usize = 20_000;
 
+/// Whether a rule asks what the server proves.
+pub(super) fn asked(landmarks: &Landmarks) -> bool {
+    OF_A_SERVER.into_iter().any(|attribute| landmarks.uses.contains(attribute))
+}
+
 /// Every kind of server at this host; none where no rule asks.
 pub(super) fn servers(
     host: &Host,
@@ -34,7 +39,7 @@ pub(super) fn servers(
 ) -> (Vec<Arc<Upstream>>, AttributeSet) {
     let uses = |attribute| landmarks.uses.contains(attribute);
     let mut vague = AttributeSet::EMPTY;
-    if !OF_A_SERVER.into_iter().any(uses) {
+    if !asked(landmarks) {
         return (Vec::new(), vague);
     }
     // A part that nobody asks for is left out, in what is shown to people as well.

@@ -101,7 +101,9 @@ fn hellos(host: &Host, landmarks: &Landmarks) -> (Vec<Tls>, AttributeSet) {
         Attribute::TlsJa4,
     ];
     if !of_tls.into_iter().any(uses) {
-        return (vec![Tls::Hello(plain)], vague);
+        // Where nobody speaks TLS there is no certificate either, which a rule that asks about one tells apart.
+        let absent = servers::asked(landmarks).then_some(Tls::Absent);
+        return (absent.into_iter().chain([Tls::Hello(plain)]).collect(), vague);
     }
     let mut names: Vec<Option<String>> = vec![plain.sni.clone()];
     if uses(Attribute::TlsSni) {

@@ -82,6 +82,13 @@ impl Key {
         self.list(record.alpn)?;
         self.list(record.versions)?;
         self.truth(record.ech);
+        self.perhaps(record.ja4);
+        self.truth(record.verified);
+        self.text(record.fault);
+        self.list(record.sans)?;
+        for text in [record.issuer, record.spki_sha256, record.not_after, record.tls_version] {
+            self.perhaps(text);
+        }
         self.rarely(record)?;
         Some(&self.bytes)
     }

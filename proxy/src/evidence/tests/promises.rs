@@ -147,7 +147,8 @@ async fn after_the_flush_nothing_is_promised_and_what_comes_late_is_counted() {
     let (evidence, _pipe, lines) = start(PipeState::Flows, 16);
     let admission = evidence.reserve().unwrap().admit(Arc::new(allowed()), Durability::Interval).await.unwrap();
     let reserved = evidence.reserve().unwrap();
-    assert_eq!(evidence.flush(Duration::ZERO).await, Flushed::Left(evidence.shared.queue.used()));
+    // How many is the writer's business, who may let some go or add a checkpoint meanwhile; what is reserved stays.
+    assert!(matches!(evidence.flush(Duration::ZERO).await, Flushed::Left(1..)));
     assert_eq!(evidence.reserve().err(), Some(Unavailable::Stopped));
     assert_eq!(reserved.admit(Arc::new(allowed()), Durability::Interval).await.err(), Some(Unavailable::Stopped));
     admission.close(close(Ending::Drained));
