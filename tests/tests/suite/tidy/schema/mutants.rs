@@ -198,7 +198,10 @@ fn word(text: &str) -> String {
     let typed = ["null", "true", "false", "yes", "no", "on", "off", "y", "n"].contains(&text);
     let plain = text.starts_with(|c: char| c.is_ascii_alphabetic()) && !typed;
     let plain = plain && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
-    if plain { text.to_owned() } else { Value::from(text).to_string() }
+    // An amount is a word to whoever reads amounts, and quoted it is none.
+    let amount = text.trim_start_matches(|c: char| c.is_ascii_digit());
+    let amount = amount != text && ["B", "KiB", "GiB", "s", "m", "h", "d"].contains(&amount);
+    if plain || amount { text.to_owned() } else { Value::from(text).to_string() }
 }
 
 fn compiles(files: &[(String, Value)]) -> Result<(), String> {
