@@ -103,7 +103,7 @@ fn hellos(host: &Host, landmarks: &Landmarks) -> (Vec<Tls>, AttributeSet) {
     if !of_tls.into_iter().any(uses) {
         // Where nobody speaks TLS there is no certificate either, which a rule that asks about one tells apart.
         let absent = servers::asked(landmarks).then_some(Tls::Absent);
-        return (absent.into_iter().chain([Tls::Hello(plain)]).collect(), vague);
+        return (std::iter::once(Tls::Hello(plain)).chain(absent).collect(), vague);
     }
     let mut names: Vec<Option<String>> = vec![plain.sni.clone()];
     if uses(Attribute::TlsSni) {

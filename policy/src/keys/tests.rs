@@ -185,7 +185,7 @@ static FACTS: Mapping = Mapping {
             "{id: \"token:ci\"}",
         ),
         given("data_classes", &Shape::List(&Shape::Id), "Instead of the registered classes.", "[internal]"),
-        given("declared", &Shape::List(&Shape::Id), "The classes to which the client narrows it.", "[internal]"),
+        given("declared", &Shape::List(&Shape::Text), "The classes to which the client narrows it.", "[internal]"),
         given("destination", &Shape::Map(&DESTINATION), "What is asked for.", "{host: api.stripe.com, port: 443}"),
         given("request", &Shape::Map(&REQUEST), "The request.", "{protocol: connect}"),
         given("dns", &Shape::Map(&DNS), "What DNS answers.", "{answers: [\"3.18.12.63\"]}"),

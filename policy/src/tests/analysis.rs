@@ -378,7 +378,14 @@ proptest! {
         match proof {
             Proof::Holds => prop_assert!(broken.is_none(), "{} is broken by {:?}", condition, broken),
             Proof::Broken(witness, _) => prop_assert!(allows(&set, &complete(witness.facts()))),
-            other => prop_assert!(false, "{:?}", other),
+            // Where nothing was shown, a name in a certificate is an error, and an error is no proof.
+            Proof::Errs(witness, _) => {
+                let facts = complete(witness.facts());
+                let says = expr.eval(&facts, crate::expr::Reading::Registered);
+                prop_assert!(allows(&set, &facts) && matches!(says, crate::expr::Truth::Error(_)), "{:?}", facts);
+                prop_assert_eq!(which, 7);
+            }
+            Proof::Unproved(exactness) => prop_assert!(false, "{:?}", exactness),
         }
     }
 }

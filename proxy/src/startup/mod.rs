@@ -158,12 +158,10 @@ impl Startup {
         let until = config.observe.as_ref().and_then(|until| crate::observe::until(until.value, &clock));
         let settings = crate::evidence::Settings { observe: until, ..settings };
         // Last, and only where something is to run: the spool belongs to one gateway at a time.
-        let evidence = Evidence::start(settings, Arc::clone(&metrics));
-        let evidence = evidence.map_err(|error| format!("error: `evidence`: {error}"))?;
+        let evidence = begun(settings, &metrics)?;
         let policy = Arc::new(policy.observing(until));
         let of = Made { policy: &policy, evidence: &evidence, clock: &clock, metrics: &metrics, name: &name, log };
-        let budgets = Budgets::load(store.1.clone(), clock.clone(), limits.limit_accounts).await;
-        let budgets = budgets.map_err(|error| format!("error: `state`: {error}"))?;
+        let budgets = budgets(store.1.clone(), clock.clone(), &limits).await?;
         let state = overrides::state(&config, store, of).await?;
         let pseudonym = pseudonym();
         let shared = Shared {
@@ -197,6 +195,17 @@ impl Startup {
         };
         Ok(Built::Parts(Box::new(Parts { shared, listeners: gates, admin: config.admin, warnings })))
     }
+}
+
+/// The evidence, with its spool open.
+fn begun(settings: crate::evidence::Settings, metrics: &Arc<Metrics>) -> Result<Evidence, String> {
+    Evidence::start(settings, Arc::clone(metrics)).map_err(|error| format!("error: `evidence`: {error}"))
+}
+
+/// What each identity had under limits of rules before.
+async fn budgets(local: crate::state::store::Local, clock: Clock, limits: &Limits) -> Result<Budgets, String> {
+    let found = Budgets::load(local, clock, limits.limit_accounts).await;
+    found.map_err(|error| format!("error: `state`: {error}"))
 }
 
 /// What exports, and what is counted.

@@ -131,7 +131,7 @@ fn the_hook_refuses_what_is_staged_and_not_what_lies_about() {
     assert!(said.ends_with("exit 1\n"), "{said}");
     // Staged as it was, and wrong on the disk: what would be committed is right.
     let said = commit(&format!("git add .; echo note > README; git add .; {bad}"));
-    assert!(said.starts_with("ok 7 rules in 6 files, 0 warnings\n") && said.ends_with("exit 0\n"), "{said}");
+    assert!(said.starts_with("ok 7 rules in 7 files, 0 warnings\n") && said.ends_with("exit 0\n"), "{said}");
     let said =
         shell(&gateway, "git checkout -q .; GATEPASS_BUNDLE=nowhere git commit -q --allow-empty -m x; echo exit $?");
     assert!(said.ends_with("exit 1\n"), "a bundle that is not there is not right: {said}");
@@ -145,7 +145,7 @@ fn the_workflow_asks_for_what_the_program_has() {
     let runs: Vec<&str> = steps.iter().filter_map(|step| step["run"].as_str()).collect();
     let check = runs.iter().find(|run| run.starts_with("gatepass check ")).unwrap();
     let gateway = world();
-    assert_eq!(shell(&gateway, &format!("{check}; echo exit $?")), "ok 7 rules in 6 files, 0 warnings\nexit 0\n");
+    assert_eq!(shell(&gateway, &format!("{check}; echo exit $?")), "ok 7 rules in 7 files, 0 warnings\nexit 0\n");
     assert_eq!(workflow["permissions"], serde_json::json!({"contents": "read"}));
     assert!(steps.iter().all(|step| step["uses"].is_null() || step["with"]["persist-credentials"] == false));
 }

@@ -198,7 +198,10 @@ fn word(text: &str) -> String {
     let typed = ["null", "true", "false", "yes", "no", "on", "off", "y", "n"].contains(&text);
     let plain = text.starts_with(|c: char| c.is_ascii_alphabetic()) && !typed;
     let plain = plain && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
-    if plain { text.to_owned() } else { Value::from(text).to_string() }
+    // An amount is a word to whoever reads amounts, and quoted it is none.
+    let amount = text.trim_start_matches(|c: char| c.is_ascii_digit());
+    let amount = amount != text && ["B", "KiB", "GiB", "s", "m", "h", "d"].contains(&amount);
+    if plain || amount { text.to_owned() } else { Value::from(text).to_string() }
 }
 
 fn compiles(files: &[(String, Value)]) -> Result<(), String> {
@@ -216,7 +219,7 @@ fn what_a_schema_refuses_the_compiler_refuses_and_the_other_way_round() {
     let files = files();
     compiles(&files).unwrap_or_else(|why| panic!("the bundle to start from: {why}"));
     let judge = Judge::of(write::policy());
-    let mut count = 0;
+    let (mut count, mut apart) = (0, Vec::new());
     for (number, (name, file)) in files.iter().enumerate() {
         for mutant in mutants(file) {
             count += 1;
@@ -224,9 +227,12 @@ fn what_a_schema_refuses_the_compiler_refuses_and_the_other_way_round() {
             let mut changed = files.clone();
             changed[number].1 = mutant.file;
             let kept = compiles(&changed).is_ok();
-            assert!(refused && !kept, "{name}{}: schema {refused}, compiler {}", mutant.what, !kept);
+            if !refused || kept {
+                apart.push(format!("{name}{}: schema {refused}, compiler {}", mutant.what, !kept));
+            }
         }
     }
+    assert!(apart.is_empty(), "{apart:#?}");
     assert!(count > 500, "{count} mutants");
 }
 
