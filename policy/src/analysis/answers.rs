@@ -44,7 +44,7 @@ pub(super) fn answers(candidates: &[Candidates<'_>], landmarks: &Landmarks) -> (
 ///
 /// An answer that an allow newly takes is inside one of these, and where no allow took all of the answer before, none took
 /// the larger one.
-fn largest<'r>(rule: &Rule, points: &[IpAddr], rules: &mut dyn Iterator<Item = &'r Rule>) -> Vec<Vec<IpAddr>> {
+fn largest(rule: &Rule, points: &[IpAddr], rules: &mut dyn Iterator<Item = &Rule>) -> Vec<Vec<IpAddr>> {
     let inside = |rule: &Rule, ip: &IpAddr| rule.networks.iter().any(|network| network.contains(ip));
     if rule.tier != Tier::Allow || rule.networks.is_empty() {
         return Vec::new();

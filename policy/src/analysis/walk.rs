@@ -110,7 +110,7 @@ pub(super) fn walk(
                     protocol: ask.protocol,
                     request: ask.request.clone(),
                     floor: floor.clone(),
-                    resolved: host.ip().map(|ip| literal(ip)),
+                    resolved: host.ip().map(literal),
                     tls: (ask.protocol == Protocol::Http).then_some(Tls::Absent),
                     upstream: None,
                 })

@@ -267,9 +267,11 @@ impl Kinds {
                     let subject = side.set.registered(&identity);
                     let labels: Vec<Option<Box<str>>> = match all_labels {
                         true => subject.labels.iter().flat_map(|(k, v)| [Some(k.clone()), Some(v.clone())]).collect(),
-                        false => {
-                            self.labels.iter().map(|(key, wanted)| told(subject.labels.get(key), wanted)).collect()
-                        }
+                        false => self
+                            .labels
+                            .iter()
+                            .map(|(key, wanted)| told(subject.labels.get(key).map(|value| &**value), wanted))
+                            .collect(),
                     };
                     (labels, subject.registered, side.set.registry().may_declare(&identity))
                 })
@@ -301,8 +303,8 @@ impl Kinds {
 }
 
 /// A label's value as far as rules can tell it from others.
-fn told(value: Option<&Box<str>>, wanted: &BTreeSet<Box<str>>) -> Option<Box<str>> {
-    value.map(|value| if wanted.contains(value) { value.clone() } else { "".into() })
+fn told(value: Option<&str>, wanted: &BTreeSet<Box<str>>) -> Option<Box<str>> {
+    value.map(|value| if wanted.contains(value) { value.into() } else { "".into() })
 }
 
 /// `before{name}after` of a template with one capture.

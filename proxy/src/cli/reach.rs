@@ -98,7 +98,7 @@ fn say(arguments: &Arguments, reach: &Reach) -> Exit {
 fn row(way: &Way) -> Vec<Value> {
     let classes: Vec<String> = way.data_classes.iter().map(|set| set.join("+")).collect();
     let hangs: Vec<&str> = way.hangs_on.iter().map(|attribute| attribute.row().name).collect();
-    let until = way.rule.expires.map(|end| analysed::day(end)).unwrap_or_default();
+    let until = way.rule.expires.map(analysed::day).unwrap_or_default();
     vec![
         way.who.to_string().into(),
         way.to.to_string().into(),
