@@ -6,7 +6,7 @@ use std::sync::Arc;
 use gatepass_policy::address::Floor;
 use gatepass_policy::decision::Verdict;
 use gatepass_policy::expr::Expr;
-use gatepass_policy::facts::{Facts, Hello, Protocol, Resolved, Tls};
+use gatepass_policy::facts::{Facts, Hello, Protocol, Resolved, Tls, Upstream};
 use gatepass_policy::host::{Authority, Host};
 use gatepass_policy::identity::Identity;
 use gatepass_policy::source::SourceFile;
@@ -69,8 +69,8 @@ fn facts(set: &PolicySet, identity: &Identity, destination: Authority, now: Time
     Facts {
         now,
         mode: "normal".into(),
-        source: None,
-        listener: None,
+        source: Some("192.0.2.9:40000".parse().unwrap()),
+        listener: Some("fuzz".into()),
         identity: identity.clone(),
         subject: set.registered(identity),
         tags: set.tags(&destination.host),
@@ -80,6 +80,7 @@ fn facts(set: &PolicySet, identity: &Identity, destination: Authority, now: Time
         floor: Arc::new(Floor::default()),
         resolved: None,
         tls: None,
+        upstream: None,
     }
 }
 
@@ -92,16 +93,20 @@ fn ask(set: &PolicySet, request: Facts) {
     let resolved = Resolved { answers, cname: Vec::new(), min_ttl: 1, secure: false };
     let resolved = Facts { resolved: Some(resolved), ..request.clone() };
     let sni = Some(request.destination.host.to_text().into_owned());
-    let tls = Facts { tls: Some(Tls::Hello(Hello { sni, ..Hello::default() })), ..resolved.clone() };
+    let tls = Facts {
+        tls: Some(Tls::Hello(Hello { sni, ja4: Some("t13d".into()), ..Hello::default() })),
+        ..resolved.clone()
+    };
+    let shown = Facts { upstream: Some(Arc::new(Upstream::Nothing("".into()))), ..tls.clone() };
     let silent = Facts { tls: Some(Tls::Absent), ..resolved.clone() };
     let mut denied = false;
-    for facts in [&request, &resolved, &tls] {
+    for facts in [&request, &resolved, &tls, &shown] {
         let verdict = set.decide(facts);
         assert!(!(denied && matches!(verdict, Verdict::Allow(_) | Verdict::Pending(_))));
         denied = matches!(verdict, Verdict::Deny(_));
         set.nearest(facts, 3);
         set.trace(facts);
     }
-    assert!(!matches!(set.decide(&tls), Verdict::Pending(_)), "everything is known");
+    assert!(!matches!(set.decide(&shown), Verdict::Pending(_)), "everything is known");
     assert!(!matches!(set.decide(&silent), Verdict::Pending(_)), "everything is known");
 }

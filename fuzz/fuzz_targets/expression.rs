@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use gatepass_policy::address::Floor;
 use gatepass_policy::expr::{Expr, Reading, Truth};
-use gatepass_policy::facts::{Facts, Hello, Protocol, Resolved, Subject, Tls};
+use gatepass_policy::facts::{Facts, Hello, Protocol, Resolved, Subject, Tls, Upstream};
 use gatepass_policy::host::Authority;
-use gatepass_policy::identity::Identity;
+use gatepass_policy::identity::{Certificate, Identity};
 use jiff::Timestamp;
 use libfuzzer_sys::fuzz_target;
 
@@ -31,14 +31,23 @@ fn evaluated(expr: &Expr) {
     for host in ["api.stripe.com:443", "192.0.2.7:22", "[2001:db8::1]:8443"] {
         let request = request(host);
         let resolved = Resolved {
-            answers: request.destination.host.ip().map_or_else(|| vec!["93.184.216.34".parse().unwrap()], |ip| vec![ip]),
+            answers: request
+                .destination
+                .host
+                .ip()
+                .map_or_else(|| vec!["93.184.216.34".parse().unwrap()], |ip| vec![ip]),
             cname: vec!["edge.example".to_owned()],
             min_ttl: 60,
             secure: true,
         };
         let resolved = Facts { resolved: Some(resolved), ..request.clone() };
-        let hello = Hello { sni: Some("api.stripe.com".to_owned()), ech: true, ..Hello::default() };
-        let tls = Facts { tls: Some(Tls::Hello(hello)), ..resolved.clone() };
+        let hello =
+            Hello { sni: Some("api.stripe.com".to_owned()), ech: true, ja4: Some("t13d".into()), ..Hello::default() };
+        let tls = Facts {
+            tls: Some(Tls::Hello(hello)),
+            upstream: Some(Arc::new(Upstream::Nothing("no TLS".into()))),
+            ..resolved.clone()
+        };
         let stages = [&request, &resolved, &tls].map(|facts| expr.eval(facts, Reading::Registered));
         for pair in stages.windows(2) {
             match (pair[0], pair[1]) {
@@ -66,7 +75,10 @@ fn request(authority: &str) -> Facts {
         mode: "normal".into(),
         source: Some("10.0.0.1:40000".parse().unwrap()),
         listener: Some("mesh".into()),
-        identity: Identity::named("spiffe://corp.example/ns/payments/sa/checkout"),
+        identity: Identity::mtls(
+            "spiffe://corp.example/ns/payments/sa/checkout",
+            Certificate { sha256: "00ff".into(), expires: Timestamp::from_second(1_800_000_000).unwrap() },
+        ),
         subject: Subject {
             labels: Arc::new(labels.into()),
             registered: Arc::new(["internal".into(), "pci".into()]),
@@ -78,6 +90,7 @@ fn request(authority: &str) -> Facts {
         request: None,
         floor: Arc::new(Floor::default()),
         resolved: None,
+        upstream: None,
         tls: None,
     }
 }
