@@ -1,7 +1,7 @@
 //! One decision, and the explanation of a denial, at several sizes and under rules that are shaped badly on purpose.
 //!
 //! The `spread` ones ask a thousand different questions in turn, so that nothing of the last one helps the next. Searches and
-//! comparisons of whole policies (`policy::analysis`) belong here beside them.
+//! comparisons of whole policies are in `analyse`.
 
 use divan::{Bencher, black_box};
 use gatepass_policy::PolicySet;
@@ -99,4 +99,16 @@ fn a_thousand_rules_of_one_host_by_labels(bencher: Bencher) {
 #[divan::bench]
 fn a_name_of_120_labels_below_wildcards_at_every_depth(bencher: Bencher) {
     again_and_again(bencher, &gatepass::load(&worst::deep(120)), &worst::question(&worst::deep_name(120)));
+}
+
+#[divan::bench]
+fn the_sample_bundle(bencher: Bencher) {
+    let question = world::Question {
+        namespace: "payments".to_owned(),
+        app: "checkout".to_owned(),
+        host: "api.stripe.com".to_owned(),
+        port: 443,
+        allowed: true,
+    };
+    again_and_again(bencher, &gatepass::load(&gatepass::sample()), &question);
 }

@@ -21,3 +21,9 @@ fn bundle_with_a_condition_of_its_own_on_each_allow(bencher: Bencher, rules: usi
     let files = gatepass::files_with_conditions(rules);
     bencher.bench_local(|| gatepass::load(&files));
 }
+
+#[divan::bench(sample_count = 20)]
+fn the_sample_bundle_with_its_tests(bencher: Bencher) {
+    let files = gatepass::sample();
+    bencher.bench_local(|| gatepass::load(&files));
+}

@@ -164,11 +164,29 @@ pub fn allowed_id(rules: usize) -> String {
     world::question(world::middle(rules)).id()
 }
 
+/// The sample bundle of a company.
+pub fn sample() -> Vec<SourceFile> {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config/examples/corp");
+    let (mut open, mut files) = (vec![root.clone()], Vec::new());
+    while let Some(directory) = open.pop() {
+        for path in std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()) {
+            let name = path.strip_prefix(&root).unwrap().to_str().unwrap().to_owned();
+            if path.is_dir() {
+                open.push(path);
+            } else if name.ends_with(".yaml") {
+                files.push(SourceFile { name, text: std::fs::read(path).unwrap() });
+            }
+        }
+    }
+    files
+}
+
 /// Everything that is known at the last stage.
 pub fn facts(set: &PolicySet, question: &Question) -> Facts {
     let identity = Identity::named(&question.id());
     let destination = Authority::parse(format!("{}:{}", question.host, question.port).as_bytes()).unwrap();
-    let hello = Hello { sni: Some(question.host.clone()), ..Hello::default() };
+    let versions = vec!["1.3".to_owned(), "1.2".to_owned()];
+    let hello = Hello { sni: Some(question.host.clone()), versions, ..Hello::default() };
     Facts {
         now: NOW.parse().unwrap(),
         mode: "normal".into(),

@@ -82,7 +82,7 @@ fn unread(arguments: &Arguments, format: Format, problems: &Problems) -> Exit {
         }
         Format::Text => eprintln!("{problems}"),
     }
-    if arguments.bundle.is_dir() { Exit::No } else { Exit::Failed }
+    if arguments.bundle.exists() { Exit::No } else { Exit::Failed }
 }
 
 /// The last line: what became of it.

@@ -88,7 +88,7 @@ fn print(arguments: &Arguments, found: &Difference) {
     }
     let edits = &found.edits;
     println!(
-        "{} classes of connections opened, {} closed; rules: {} added, {} removed, {} changed",
+        "classes of connections: {} opened, {} closed; rules: {} added, {} removed, {} changed",
         found.changes.iter().filter(|change| change.turn == Turn::Opened).count(),
         found.changes.iter().filter(|change| change.turn == Turn::Closed).count(),
         edits.added.len(),

@@ -50,7 +50,7 @@ use crate::forward::Pool;
 use crate::listener::Gate;
 use crate::metrics::Metrics;
 use crate::peer::Origin;
-use crate::policy_store::Said;
+use crate::policy_store::{PolicyStore, Said};
 use crate::probe::Probe;
 use crate::resolver::Resolver;
 use crate::shared::Shared;
@@ -131,15 +131,13 @@ impl Startup {
         let found = find_servers(&config.dns).await;
         let services = found.as_ref().map_or_else(|_| Vec::new(), |dns| services(dns, &config));
         let resolver = found.and_then(|dns| resolver(&dns, &limits)).map_err(|problem| problems.push(problem));
-        let room = limits.max_connections.unwrap_or_else(|| connections_within(file_limit()));
-        let spare = bounds::Spare::of(file_limit(), room);
+        let (room, spare) = room(&limits);
         let seen = renewal::seen(&config.evidence, limits.otlp_timeout);
         let telemetry = telemetry(&config, &name).map_err(|problem| problems.push(problem));
-        let settings = records::settings(&config, room, Arc::clone(&name), clock.clone())
-            .map_err(|problem| problems.push(problem));
+        let settings = records::settings(&config, room, name.clone(), clock.clone()).map_err(|why| problems.push(why));
         let floor = floor(&config.floor, services).map_err(|problem| problems.push(problem));
-        let prober = probe::prober(&config.probe, &bounds::certificates(&limits));
-        let prober = prober.map_err(|problem| problems.push(problem));
+        let prober =
+            probe::prober(&config.probe, &bounds::certificates(&limits)).map_err(|problem| problems.push(problem));
         let (Ok(resolver), Ok(telemetry), Ok(settings), Ok(floor), Ok(prober), true) =
             (resolver, telemetry, settings, floor, prober, problems.is_empty())
         else {
@@ -151,15 +149,10 @@ impl Startup {
         let (telemetry, metrics) = measured(telemetry.as_ref())?;
         let collector = Renewal::of(&config.evidence, &settings, limits.otlp_timeout, seen);
         let store = overrides::store(&config, &clock)?;
-        policy.settle(clock.now()).await?;
-        if let Some(why) = instead {
-            eprintln!("policy: the last good archive is in force instead\n{why}");
-        }
         let until = config.observe.as_ref().and_then(|until| crate::observe::until(until.value, &clock));
-        let settings = crate::evidence::Settings { observe: until, ..settings };
+        let policy = settled(policy, instead, until, clock.now()).await?;
         // Last, and only where something is to run: the spool belongs to one gateway at a time.
-        let evidence = begun(settings, &metrics)?;
-        let policy = Arc::new(policy.observing(until));
+        let evidence = begun(crate::evidence::Settings { observe: until, ..settings }, &metrics)?;
         let of = Made { policy: &policy, evidence: &evidence, clock: &clock, metrics: &metrics, name: &name, log };
         let budgets = budgets(store.1.clone(), clock.clone(), &limits).await?;
         let state = overrides::state(&config, store, of).await?;
@@ -195,6 +188,26 @@ impl Startup {
         };
         Ok(Built::Parts(Box::new(Parts { shared, listeners: gates, admin: config.admin, warnings })))
     }
+}
+
+/// The policy, once the state directory is this gateway's.
+async fn settled(
+    policy: PolicyStore,
+    instead: Option<String>,
+    observe: Option<jiff::Timestamp>,
+    now: jiff::Timestamp,
+) -> Result<Arc<PolicyStore>, String> {
+    policy.settle(now).await?;
+    if let Some(why) = instead {
+        eprintln!("policy: the last good archive is in force instead\n{why}");
+    }
+    Ok(Arc::new(policy.observing(observe)))
+}
+
+/// How many connections are carried, and what that leaves of the files that may be open.
+fn room(limits: &Limits) -> (usize, bounds::Spare) {
+    let room = limits.max_connections.unwrap_or_else(|| connections_within(file_limit()));
+    (room, bounds::Spare::of(file_limit(), room))
 }
 
 /// The evidence, with its spool open.

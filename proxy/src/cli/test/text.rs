@@ -32,8 +32,9 @@ pub(super) fn of(report: &Report<'_>, arguments: &Arguments, paint: Paint) -> St
     if invariants > 0 {
         let unkept = report.sum(File::unkept);
         all.push_str(&format!(
-            "; {} hold, {}",
+            "; {} {}, {}",
             counted(invariants - unkept, "invariant"),
+            if invariants - unkept == 1 { "holds" } else { "hold" },
             red(unkept, "not kept", paint)
         ));
     }

@@ -75,7 +75,7 @@ fn diff_tells_who_gains_and_who_loses_each_with_a_witness() {
     assert!(told.out.contains("plain HTTP"), "{}", told.out);
     let same = asked(&scratch, &["diff", "policy", "policy"]);
     assert_eq!((same.code, &*same.err), (0, ""));
-    assert!(same.out.contains("0 classes of connections opened, 0 closed"), "{}", same.out);
+    assert!(same.out.contains("classes of connections: 0 opened, 0 closed"), "{}", same.out);
 }
 
 #[test]
@@ -140,4 +140,24 @@ fn review_names_what_is_of_no_use_what_breaks_and_how_wide_rules_are() {
     assert!(!json["breaking"]["changes"].as_array().unwrap().is_empty(), "{json}");
     let mine = asked(&scratch, &["review", "policy", "--owner", "web@example.com"]);
     assert!(!mine.out.contains("other@example.com"), "{}", mine.out);
+}
+
+/// The sample bundle, at the moment of its own tests.
+const CORP: [&str; 3] =
+    [concat!(env!("CARGO_MANIFEST_DIR"), "/../config/examples/corp"), "--at", "2026-11-24T12:00:00Z"];
+
+#[test]
+fn the_sample_bundle_is_answered_exactly_and_holds_nothing_of_no_use() {
+    let scratch = Scratch::new();
+    let asked = |command: &str, more: &[&str]| run(&scratch, &[&[command][..], &CORP, more].concat());
+    let review = asked("review", &[]);
+    assert_eq!((review.code, &*review.err), (0, ""), "{}", review.out);
+    let reach = asked("reach", &["--to", "api.stripe.com", "--json"]).json();
+    assert_eq!(reach["exact"], true, "{reach}");
+    let who: Vec<&str> = reach["ways"].as_array().unwrap().iter().filter_map(|way| way["who"].as_str()).collect();
+    assert!(who.iter().all(|id| id.starts_with("spiffe://corp.example/ns/payments/")) && !who.is_empty(), "{who:?}");
+    assert_eq!(asked("diff", &[CORP[0]]).code, 0);
+    let tested = run(&scratch, &["test", CORP[0]]);
+    assert_eq!(tested.code, 0, "{}", tested.out);
+    assert!(tested.out.contains("6 invariants hold, 0 not kept"), "{}", tested.out);
 }
