@@ -1,5 +1,16 @@
 //! The command line: one binary, a file per command, exit codes in one enum.
 
+/// As std's macro of this name, but for readers that stop when they have read enough (`| head`): std's panics.
+macro_rules! print {
+    ($($text:tt)*) => { $crate::cli::overrides::out(format_args!($($text)*)) };
+}
+
+/// The same with the end of a line.
+macro_rules! println {
+    () => { print!("\n") };
+    ($($text:tt)*) => { print!("{}\n", format_args!($($text)*)) };
+}
+
 mod exit;
 
 mod serve;

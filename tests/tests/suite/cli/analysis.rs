@@ -1,6 +1,9 @@
 //! `gatepass reach`, `diff` and `review`: a policy asked about all connections.
 
+use std::process::Stdio;
+
 use gatepass_tests::Scratch;
+use gatepass_tests::gateway::binary;
 use serde_json::Value;
 
 use super::{AT, GUARDRAILS, Told, WEB, bundle, run};
@@ -160,4 +163,20 @@ fn the_sample_bundle_is_answered_exactly_and_holds_nothing_of_no_use() {
     let tested = run(&scratch, &["test", CORP[0]]);
     assert_eq!(tested.code, 0, "{}", tested.out);
     assert!(tested.out.contains("6 invariants hold, 0 not kept"), "{}", tested.out);
+}
+
+#[test]
+fn whoever_reads_may_stop_when_they_have_read_enough() {
+    let scratch = bundle(WEB);
+    for command in ["review policy", "check policy", "reach policy --to api.test", "diff policy policy"] {
+        let mut gatepass = std::process::Command::new(binary());
+        gatepass.args(command.split(' ').chain(AT)).current_dir(scratch.path());
+        let mut child = gatepass.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        // The reader has gone before a bundle is compiled.
+        drop(child.stdout.take());
+        let ended = child.wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+        assert!(!said.contains("panicked"), "{command}: {said}");
+        assert!(matches!(ended.status.code(), Some(0 | 1)), "{command}: {:?}", ended.status);
+    }
 }
