@@ -70,7 +70,7 @@ pub(crate) fn decide(set: &PolicySet, facts: &Facts, overrides: &Overrides) -> V
         Ground::Unknown | Ground::Open | Ground::ByName(..) => {}
     }
     if let Some((tier, id, cause)) = tally.deny {
-        return answer.deny(reason(tier, cause), Some(id));
+        return held(answer.deny(reason(tier, cause), Some(id)), tally.allows);
     }
     if standing.is_empty() {
         return match (tally.expired, tally.erred) {
@@ -93,6 +93,21 @@ pub(crate) fn decide(set: &PolicySet, facts: &Facts, overrides: &Overrides) -> V
         }
         (true, None) => answer.deny(Reason::RuleError, standing.pending),
     }
+}
+
+/// A denial where allows hold or may: should it be carried all the same, while a gateway only observes, what they demand of
+/// whom they let through still holds.
+fn held(verdict: Verdict, mut allows: Allows) -> Verdict {
+    let Verdict::Deny(decision) = verdict else { return verdict };
+    allows.budgets.append(&mut allows.awaited);
+    Verdict::Deny(Decision { keeping: allows.keeping, budgets: distinct(allows.budgets), ..decision })
+}
+
+/// The index may name a rule more than once.
+fn distinct(mut budgets: Vec<Arc<Budget>>) -> Vec<Arc<Budget>> {
+    budgets.sort_unstable_by(|a, b| a.rule.path.cmp(&b.rule.path));
+    budgets.dedup_by(|a, b| Arc::ptr_eq(a, b));
+    budgets
 }
 
 /// What the floor says of the addresses.
@@ -144,6 +159,8 @@ struct Allows {
     keeping: Keeping,
     /// The limits of those that hold; empty, it has no memory of its own.
     budgets: Vec<Arc<Budget>>,
+    /// Those of allows that are pending: what is carried although it is denied is held by them too.
+    awaited: Vec<Arc<Budget>>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -236,6 +253,7 @@ impl Allows {
             Truth::Pending(missing) => {
                 smallest(&mut self.pending, id);
                 self.waits = self.waits.union(missing);
+                self.awaited.extend(rule.budget.clone());
             }
             Truth::No | Truth::Error(_) => {}
         }
@@ -267,11 +285,9 @@ impl Answer<'_> {
         &self,
         id: RuleId,
         keeping: Keeping,
-        (exception, mut budgets): (Option<Arc<RuleInfo>>, Vec<Arc<Budget>>),
+        (exception, budgets): (Option<Arc<RuleInfo>>, Vec<Arc<Budget>>),
     ) -> Verdict {
-        // The index may name a rule more than once.
-        budgets.sort_unstable_by(|a, b| a.rule.path.cmp(&b.rule.path));
-        budgets.dedup_by(|a, b| Arc::ptr_eq(a, b));
+        let budgets = distinct(budgets);
         let declared = self.facts.subject.declared.is_some()
             && self.set.rule(id).is_some_and(|rule| rule.trust == Trust::Declared);
         let reason = match (self.set.rule(id), self.overrides.grants_by(id)) {

@@ -44,7 +44,7 @@ pub(super) fn asks(
         Some(port) => vec![port],
         None => ports(candidates, landmarks),
     };
-    let (sources, listeners) = (sources(landmarks), listeners(landmarks));
+    let (sources, listeners) = (sources(landmarks), listeners(landmarks, &mut vague));
     for protocol in protocols(landmarks) {
         let requests = match protocol {
             Protocol::Http => requests(landmarks, &mut vague),
@@ -82,7 +82,7 @@ fn protocols(landmarks: &Landmarks) -> Vec<Protocol> {
     if uses(&Attribute::RequestProtocol) || OF_A_REQUEST.iter().any(uses) {
         found.push(Protocol::Http);
     }
-    if landmarks.of(Attribute::RequestProtocol).equal.contains("transparent") {
+    if uses(&Attribute::RequestProtocol) {
         found.push(Protocol::Transparent);
     }
     found
@@ -101,11 +101,12 @@ fn sources(landmarks: &Landmarks) -> Vec<Option<SocketAddr>> {
     addresses.iter().flat_map(|ip| ports.iter().map(|port| Some(SocketAddr::new(*ip, *port)))).collect()
 }
 
-fn listeners(landmarks: &Landmarks) -> Vec<Option<Arc<str>>> {
+fn listeners(landmarks: &Landmarks, vague: &mut AttributeSet) -> Vec<Option<Arc<str>>> {
     if !landmarks.uses.contains(Attribute::ListenerName) {
         return vec![None];
     }
-    let names = values::texts(&landmarks.of(Attribute::ListenerName), "another-listener").0;
+    let (names, cover) = values::texts(&landmarks.of(Attribute::ListenerName), "another-listener");
+    blur(vague, cover, Attribute::ListenerName);
     names.into_iter().map(|name| Some(Arc::from(name))).collect()
 }
 
@@ -118,9 +119,7 @@ fn requests(landmarks: &Landmarks, vague: &mut AttributeSet) -> Vec<Option<HttpR
             return vec![fresh.to_owned()];
         }
         let (found, cover) = values::texts(&landmarks.of(attribute), fresh);
-        if cover == values::Cover::Some {
-            *vague = vague.union(AttributeSet::one(attribute));
-        }
+        blur(vague, cover, attribute);
         found.into_iter().collect()
     };
     let methods = texts(Attribute::RequestMethod, "PATCH");
@@ -129,7 +128,7 @@ fn requests(landmarks: &Landmarks, vague: &mut AttributeSet) -> Vec<Option<HttpR
     if landmarks.uses.contains(Attribute::RequestQuery) {
         queries.push(String::new());
     }
-    let headers = headers(landmarks);
+    let headers = headers(landmarks, vague);
     let lengths = lengths(landmarks);
     let mut found = Vec::new();
     for (method, path) in methods.iter().flat_map(|method| paths.iter().map(move |path| (method, path))) {
@@ -149,7 +148,7 @@ fn requests(landmarks: &Landmarks, vague: &mut AttributeSet) -> Vec<Option<HttpR
 }
 
 /// Each field that is asked for: absent, with each value that is looked for, and with another.
-fn headers(landmarks: &Landmarks) -> Vec<BTreeMap<String, String>> {
+fn headers(landmarks: &Landmarks, vague: &mut AttributeSet) -> Vec<BTreeMap<String, String>> {
     let mut found = vec![BTreeMap::new()];
     let mut add = |name: &str, values: BTreeSet<String>| {
         let without = found.clone();
@@ -162,12 +161,23 @@ fn headers(landmarks: &Landmarks) -> Vec<BTreeMap<String, String>> {
     };
     for key in landmarks.keys(Attribute::RequestHeaders) {
         let marks = landmarks.at(&Spot::Key(Attribute::RequestHeaders, key.into())).cloned().unwrap_or_default();
-        add(key, values::texts(&marks, "other").0);
+        let (values, cover) = values::texts(&marks, "other");
+        blur(vague, cover, Attribute::RequestHeaders);
+        add(key, values);
     }
     if landmarks.uses.contains(Attribute::RequestContentType) {
-        add("content-type", values::texts(&landmarks.of(Attribute::RequestContentType), "application/other").0);
+        let marks = landmarks.of(Attribute::RequestContentType);
+        let (values, cover) = values::texts(&marks, "application/other");
+        blur(vague, cover, Attribute::RequestContentType);
+        add("content-type", values);
     }
     found
+}
+
+fn blur(vague: &mut AttributeSet, cover: values::Cover, attribute: Attribute) {
+    if cover == values::Cover::Some {
+        *vague = vague.union(AttributeSet::one(attribute));
+    }
 }
 
 fn lengths(landmarks: &Landmarks) -> Vec<Option<u64>> {

@@ -99,6 +99,8 @@ fn means_the_same(a: &Rule, b: &Rule) -> bool {
         && a.networks == b.networks
         && a.at_most == b.at_most
         && a.any_of == b.any_of
+        && a.keeping == b.keeping
+        && a.budget == b.budget
         && text(a.when.as_ref()) == text(b.when.as_ref())
         && same_who(&a.who, &b.who)
 }

@@ -105,10 +105,7 @@ pub(super) fn classes(sides: &[&Side<'_>], focus: &Focus, condition: Option<&Exp
     let domains = landmarks.of(Attribute::DestinationRegisteredDomain).equal;
     let domains = domains.iter().map(|domain| HostKey::Within(domain.to_string()));
     all.keys(&texts.chain(ends).chain(domains).collect::<Vec<_>>());
-    let mut vague = AttributeSet::EMPTY;
-    if landmarks.vague.contains(Attribute::DestinationHost) || !marks.parts.is_empty() || !marks.starts.is_empty() {
-        vague = AttributeSet::one(Attribute::DestinationHost);
-    }
+    let vague = vague(&landmarks);
     let places = match (focus, &limits) {
         (Focus::On(places), Some(limits)) => limits.within(places, &all),
         (Focus::All | Focus::On(_), _) => all,
@@ -116,9 +113,33 @@ pub(super) fn classes(sides: &[&Side<'_>], focus: &Focus, condition: Option<&Exp
     (instances(&places, marks.starts.iter().map(|start| &**start)), vague)
 }
 
+/// What of hosts the classes cannot stand for: texts that are looked into, and comparisons with what is not about hosts.
+fn vague(landmarks: &Landmarks) -> AttributeSet {
+    let mut vague = AttributeSet::EMPTY;
+    for attribute in OF_A_HOST {
+        let marks = landmarks.of(attribute);
+        let whole = attribute == Attribute::DestinationHost;
+        // Names end at label boundaries, or the bundle does not load.
+        let inside = !marks.parts.is_empty() || !marks.starts.is_empty() || (!whole && !marks.ends.is_empty());
+        if landmarks.vague.contains(attribute) || inside {
+            vague = vague.union(AttributeSet::one(attribute));
+        }
+    }
+    // Names in a hello and in a certificate are tried with the host itself.
+    let tried = [Attribute::TlsSni, Attribute::UpstreamDnsSans];
+    for (one, other) in landmarks.pairs().flat_map(|(a, b)| [(a, b), (b, a)]) {
+        if OF_A_HOST.contains(&one) && !(one == Attribute::DestinationHost && tried.contains(&other)) {
+            vague = vague.union(AttributeSet::one(one)).union(AttributeSet::one(other));
+        }
+    }
+    vague
+}
+
+const OF_A_HOST: [Attribute; 3] =
+    [Attribute::DestinationHost, Attribute::DestinationRegisteredDomain, Attribute::DestinationTags];
+
 fn asks_of_host(when: &Expr) -> bool {
-    let attributes = [Attribute::DestinationHost, Attribute::DestinationRegisteredDomain, Attribute::DestinationTags];
-    attributes.into_iter().any(|attribute| when.uses().contains(attribute))
+    OF_A_HOST.into_iter().any(|attribute| when.uses().contains(attribute))
 }
 
 /// What patterns and networks may lie inside what is asked about.
@@ -175,29 +196,22 @@ fn instances<'m>(places: &Places, starts: impl Iterator<Item = &'m str>) -> Vec<
             found.entry(host).or_insert_with(|| label.into());
         }
     };
-    let names: HashSet<&str> = places
-        .patterns
-        .iter()
-        .filter_map(|pattern| match pattern {
-            HostPattern::Exact(name) => Some(&**name),
-            HostPattern::Child(_) | HostPattern::Below(_) => None,
-        })
-        .collect();
+    let free = &*fresh(places);
     let starts: Vec<&str> = starts.collect();
     for pattern in &places.patterns {
         let label = pattern.to_string();
         match pattern {
             HostPattern::Exact(name) => add(name, &label),
-            HostPattern::Child(apex) => add(&fresh(apex, &names), &label),
+            HostPattern::Child(apex) => add(&format!("{free}.{apex}"), &label),
             HostPattern::Below(apex) => {
-                add(&fresh(apex, &names), &label);
-                add(&format!("{FRESH}.{}", fresh(apex, &names)), &label);
+                add(&format!("{free}.{apex}"), &label);
+                add(&format!("{free}.{free}.{apex}"), &label);
             }
         }
         if !matches!(pattern, HostPattern::Exact(_)) {
             for start in &starts {
                 add(&format!("{start}{}", pattern.base()), &label);
-                add(&format!("{start}{FRESH}.{}", pattern.base()), &label);
+                add(&format!("{start}{free}.{}", pattern.base()), &label);
             }
         }
     }
@@ -210,9 +224,10 @@ fn instances<'m>(places: &Places, starts: impl Iterator<Item = &'m str>) -> Vec<
     found.into_iter().map(|(host, label)| HostClass { host, label }).collect()
 }
 
-/// A name right below `apex` that nobody names.
-fn fresh(apex: &str, names: &HashSet<&str>) -> String {
-    let numbered = (0..1_000).map(|n| if n == 0 { format!("{FRESH}.{apex}") } else { format!("{FRESH}-{n}.{apex}") });
-    let mut free = numbered.filter(|name| !names.contains(&**name));
-    free.next().unwrap_or_else(|| format!("{FRESH}.{apex}"))
+/// A label that stands in no name and no pattern.
+fn fresh(places: &Places) -> String {
+    let written: HashSet<&str> = places.patterns.iter().flat_map(|pattern| pattern.base().split('.')).collect();
+    let numbered = (0..=written.len()).map(|n| if n == 0 { FRESH.to_owned() } else { format!("{FRESH}-{n}") });
+    let mut free = numbered.filter(|label| !written.contains(&**label));
+    free.next().unwrap_or_else(|| FRESH.to_owned())
 }

@@ -194,6 +194,8 @@ impl Seen {
             let why = match (&standing, rule.expires.is_some_and(|end| side.now >= end)) {
                 (_, true) => Why::Expired,
                 (Standing { needed: true, .. }, false) => continue,
+                // Its limits hold wherever it does, and without it they would not.
+                (Standing { allows: true, .. }, false) if rule.budget.is_some() => continue,
                 (Standing { allows: true, .. }, false) => Why::Shadowed,
                 (Standing { satisfied: true, .. }, false) => Why::Denied,
                 (_, false) => Why::Unsatisfiable,

@@ -33,8 +33,12 @@ pub(super) fn texts(marks: &Marks, fresh: &str) -> (BTreeSet<String>, Cover) {
     let around = |set: &BTreeSet<Box<str>>| -> Vec<String> {
         std::iter::once(String::new()).chain(set.iter().map(|text| text.to_string())).collect()
     };
+    let mut parts = around(&marks.parts);
+    for one in &marks.parts {
+        parts.extend(marks.parts.iter().filter(|other| *other != one).map(|other| format!("{one}{fresh}{other}")));
+    }
     for start in around(&marks.starts) {
-        for part in around(&marks.parts) {
+        for part in &parts {
             for end in around(&marks.ends) {
                 found.insert(format!("{start}{part}{end}"));
                 let (before, after) =
@@ -43,10 +47,10 @@ pub(super) fn texts(marks: &Marks, fresh: &str) -> (BTreeSet<String>, Cover) {
             }
         }
     }
-    for one in &marks.parts {
-        found.extend(marks.parts.iter().map(|other| format!("{one}{fresh}{other}")));
+    // Only where somebody compares with it: most texts are never empty.
+    if !marks.equal.contains("") {
+        found.remove("");
     }
-    found.remove("");
     found.insert(fresh.to_owned());
     (found, if marks.parts.len() > PARTS_MAX { Cover::Some } else { Cover::All })
 }

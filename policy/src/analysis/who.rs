@@ -129,7 +129,11 @@ impl Kinds {
         for attribute in [Attribute::IdentityId, Attribute::IdentitySpiffeId] {
             self.text(attribute, &landmarks.of(attribute));
         }
-        for domain in landmarks.of(Attribute::IdentityTrustDomain).equal {
+        let domains = landmarks.of(Attribute::IdentityTrustDomain);
+        if !(domains.starts.is_empty() && domains.ends.is_empty() && domains.parts.is_empty()) {
+            self.blur(Attribute::IdentityTrustDomain);
+        }
+        for domain in domains.equal {
             self.parsed(&format!("spiffe://{domain}/**"));
         }
         for key in landmarks.keys(Attribute::IdentityLabels) {

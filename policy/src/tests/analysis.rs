@@ -229,6 +229,66 @@ fn proofs<'s>(specs: impl IntoIterator<Item = &'s (usize, Spec)>) -> &'static [O
     if asked { &[Some(Some(true)), Some(Some(false)), Some(None)] } else { &[Some(Some(true))] }
 }
 
+#[test]
+fn what_stands_for_the_unnamed_is_named_by_no_rule() {
+    let rules = allow("wide", "hosts: [\"**.b.test\"], ports: [443]", "");
+    for denied in ["\"*.b.test\", \"any.any.b.test\"", "\"*.b.test\", \"*.any.b.test\""] {
+        let guard =
+            format!("  - {{id: g, action: deny, purpose: test, lifted_by: [], destinations: {{hosts: [{denied}]}}}}\n");
+        let set = policy(&rules, &guard);
+        assert!(proved(&set, "destination.port == 443").contains("by web/wide"), "{denied}");
+        assert!(!reach_from(&side(&set), WEB).ways.is_empty(), "{denied}");
+    }
+}
+
+#[test]
+fn what_only_another_protocol_lets_through_is_found() {
+    let deny = |id: &str, protocol: &str| {
+        format!(
+            "  - {{id: {id}, action: deny, purpose: test, lifted_by: [], when: 'request.protocol == \"{protocol}\"'}}\n"
+        )
+    };
+    let set =
+        policy(&allow("a", "hosts: [\"a.test\"], ports: [443]", ""), &(deny("c", "connect") + &deny("h", "http")));
+    assert!(proved(&set, "destination.port == 443").contains("by web/a"));
+}
+
+#[test]
+fn texts_that_must_have_several_parts_are_found() {
+    let when = "when: 'request.protocol == \"http\" && request.path.startsWith(\"/api/\") && request.path.contains(\"m1\") && request.path.contains(\"n1\")'";
+    let set = policy(&allow("a", "hosts: [\"a.test\"], ports: [80]", when), "");
+    assert!(proved(&set, "destination.port == 80").contains("by web/a"));
+    let when = "when: 'request.protocol == \"http\" && has(request.headers.x) && request.headers.x == \"\"'";
+    let set = policy(&allow("a", "hosts: [\"a.test\"], ports: [80]", when), "");
+    assert!(proved(&set, "destination.port == 80").contains("by web/a"));
+}
+
+#[test]
+fn what_is_looked_into_or_compared_with_other_things_is_not_called_exact() {
+    let wide = |when: &str| policy(&allow("a", "hosts: [\"**.b.test\"], ports: [443]", when), "");
+    let plain = wide("");
+    for condition in [
+        "destination.registered_domain != null && destination.registered_domain.startsWith('zz')",
+        "destination.host.startsWith('zz')",
+        "identity.trust_domain != null && identity.trust_domain.startsWith('zz')",
+    ] {
+        assert!(proved(&plain, condition).starts_with("unproved"), "{condition}: {}", proved(&plain, condition));
+    }
+    let compared = wide("when: destination.host == identity.labels.env");
+    assert!(!reach_from(&side(&compared), WEB).exactness.exact());
+}
+
+#[test]
+fn limits_are_an_edit_and_make_an_allow_needed() {
+    let limited = |limits: &str| allow("a", "hosts: [\"a.test\"], ports: [443]", limits);
+    let (old, new) = (policy(&limited("limits: {connections: 1}"), ""), policy(&limited(""), ""));
+    assert_eq!(diff(&side(&old), &side(&new)).edits.changed.len(), 1);
+    let both =
+        policy(&(limited("limits: {connections: 1}") + &allow("b", "hosts: [\"a.test\"], ports: [443]", "")), "");
+    let found = review(&side(&both));
+    assert_eq!(found.useless.iter().map(|one| &*one.rule).collect::<Vec<_>>(), ["web/b"]);
+}
+
 /// Every connection out of the pools that random policies are made of, with all facts known.
 fn everything(proofs: &[Option<Option<bool>>]) -> Vec<Asked> {
     let answers = [

@@ -135,3 +135,19 @@ fn explain_shows_the_limits_of_the_rules_that_allow() {
     assert!(trace.to_string().contains("\n  limits     web/api: upload_bytes_per_day 1MiB\n"), "{trace}");
     assert_eq!(trace.limits.len(), 1);
 }
+
+#[test]
+fn a_denial_tells_the_limits_of_the_allows_beneath_it() {
+    let limited = "limits: {connections: 1}\nevidence: synced";
+    let guard = "  - {id: g, action: deny, purpose: test, lifted_by: [], destinations: {ports: [443]}}\n";
+    for when in ["", "\nwhen: tls.present"] {
+        let set = policy(&allow("api", API, &format!("{limited}{when}")), guard);
+        // Should it be carried all the same, because a gateway only observes.
+        let denial = decision(set.decide(&asked(&set)));
+        assert_eq!(denial.effect, crate::decision::Effect::Deny);
+        assert_eq!(denial.budgets.iter().map(ToString::to_string).collect::<Vec<_>>(), ["web/api: connections 1"]);
+        if when.is_empty() {
+            assert_eq!(denial.keeping, crate::decision::Keeping::Synced);
+        }
+    }
+}

@@ -90,11 +90,13 @@ pub async fn clear<'a>(peer: &Peer, intent: Intent, shared: &'a Shared) -> Resul
         let record = unread(peer, Reason::EvidenceUnavailable, "", shared).with_asked(&intent.destination);
         return Err(unrecorded(record));
     };
+    // Before the policy is taken up: a newer one must not vouch for the age of the one that decides.
+    let stale = shared.policy.freshness().refuses(shared.clock.now());
     let (mut attempt, fault) = Attempt::begin(peer, intent, shared, reservation, shared.clock.now());
     if let Some((reason, detail, status)) = fault {
         return Err(Refusal { status, ..attempt.refuse(reason, &detail) });
     }
-    if let Some(stale) = shared.policy.freshness().refuses(attempt.facts.now) {
+    if let Some(stale) = stale {
         return Err(attempt.refuse(Reason::PolicyStale, &stale.to_string()));
     }
     let observed = match attempt.decide() {
