@@ -37,8 +37,8 @@ pub const CHECKOUT: &str = "spiffe://corp.example/ns/shop/sa/checkout";
 const LIFE: SignedDuration = SignedDuration::from_hours(48);
 
 /// Names that resolve to this machine.
-const HERE: [&str; 6] =
-    ["packages.test", "api.payments.test", "status.test", "vendor.test", "mirror.test", "backups.test"];
+const HERE: [&str; 7] =
+    ["packages.test", "api.payments.test", "status.test", "vendor.test", "mirror.test", "backups.test", "reports.test"];
 
 /// The bundle, with places for ports and ends.
 const FILES: [(&str, &str); 6] = [

@@ -79,3 +79,33 @@ pub(super) async fn plain(world: &World, scene: &mut Scene) -> Played {
     scene.check("POST was refused on the same connection: 403", refused.status == 403);
     Ok(())
 }
+
+/// What the rule `build/reports` lets go in a day.
+const BUDGET: u64 = 4096;
+
+pub(super) async fn limit(world: &World, scene: &mut Scene) -> Played {
+    let authority = format!("reports.test:{}", world.clear.address.port());
+    let target = format!("http://{authority}/");
+    let report = "x".repeat(3 << 10);
+    let sent = || world.clear.connections().iter().map(|seen| seen.bytes.load(Ordering::SeqCst)).sum::<u64>();
+    let before = sent();
+    let upload = async |scene: &mut Scene| {
+        scene.asked(format!("curl -x $PROXY -U ci:ci-$SECRET --data-binary @3KiB.txt {target}"));
+        world.door("ci").await?.post(&target, &authority, &report).await
+    };
+    let first = upload(scene).await?;
+    scene.got(format!("{}   {}", first.line, first.body.trim_end()));
+    let second = upload(scene).await;
+    scene.got(second.as_ref().map_or("the connection is cut", |answer| &*answer.line));
+    let third = upload(scene).await?;
+    scene.got(&third.line);
+    world.judge(scene, third.id, Reason::Limit).await?;
+    scene.check("the first report arrived", is_page(Some(&first), "reports.test"));
+    scene.check("the second was cut where the budget ended", second.is_err());
+    let arrived = sent().saturating_sub(before);
+    scene.check(format!("bytes that reached reports.test: {arrived}, of {BUDGET} allowed"), arrived <= BUDGET);
+    scene.check("the third was refused: 429", third.status == 429);
+    let named = ["build/reports", "limits.upload_bytes_per_day"].iter().all(|part| third.body.contains(part));
+    scene.check("the answer names the rule and the limit", named);
+    Ok(())
+}
