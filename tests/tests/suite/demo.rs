@@ -5,12 +5,14 @@ use std::process::{Command, Output};
 use gatepass_tests::gateway::binary;
 use serde_json::Value;
 
-const SCENES: [&str; 16] = [
+const SCENES: [&str; 18] = [
     "allowed",
     "unknown-name",
     "private-address",
     "sni-mismatch",
+    "certificate",
     "plain-http",
+    "limit",
     "no-credentials",
     "data-class",
     "client-certificate",
@@ -38,6 +40,8 @@ fn each_scene_of_the_tour_ends_as_told() {
     }
     assert!(!text.contains('✗'), "{text}");
     assert!(text.contains("bytes that reached packages.test: 0"), "{text}");
+    assert!(text.contains("limits.upload_bytes_per_day: 4096 is not less than 4KiB"), "{text}");
+    assert!(text.contains("at certificate   guardrail"), "{text}");
     assert!(text.contains("paste.evil.test 0"), "{text}");
     assert!(!text.contains('\u{1b}'), "colours in a pipe: {text}");
     assert_eq!(String::from_utf8(output.stderr).unwrap(), "");

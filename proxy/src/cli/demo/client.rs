@@ -63,14 +63,23 @@ impl Client {
 
     /// One request, and its answer.
     pub async fn request(&mut self, method: &str, target: &str, host: &str) -> Result<Answer, String> {
+        self.send(method, target, host, "").await
+    }
+
+    /// Upload `body`, and the answer.
+    pub async fn post(&mut self, target: &str, host: &str, body: &str) -> Result<Answer, String> {
+        self.send("POST", target, host, body).await
+    }
+
+    async fn send(&mut self, method: &str, target: &str, host: &str, body: &str) -> Result<Answer, String> {
         let credentials = self
             .user
             .as_ref()
             .map_or_else(String::new, |user| format!("Proxy-Authorization: Basic {}\r\n", STANDARD.encode(user)));
-        let length = if method == "POST" { "Content-Length: 0\r\n" } else { "" };
+        let length = if method == "POST" { format!("Content-Length: {}\r\n", body.len()) } else { String::new() };
         let head = format!("{method} {target} HTTP/1.1\r\nHost: {host}\r\n{credentials}{length}\r\n");
         // A gateway that refuses the certificate may be gone already; what it said last is worth more than that.
-        let _ = self.stream.write_all(head.as_bytes()).await;
+        let _ = self.stream.write_all((head + body).as_bytes()).await;
         let _ = self.stream.flush().await;
         self.answer().await
     }

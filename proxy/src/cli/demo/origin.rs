@@ -14,8 +14,8 @@ use tokio::net::{TcpListener, TcpStream};
 
 /// Nobody on the tour keeps a connection longer without a request.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// A head of the tour's clients fits many times over.
-const HEAD_MAX: usize = 16 * 1024;
+/// A request of the tour's clients fits, its body with it.
+const REQUEST_MAX: usize = 16 * 1024;
 
 /// What arrived on one connection.
 #[derive(Debug, Default)]
@@ -69,29 +69,41 @@ async fn serve(stream: TcpStream, tls: Option<Arc<ServerConfig>>, seen: Arc<Seen
     seen.ended.store(true, Ordering::SeqCst);
 }
 
-/// Each request is answered with the name that it was sent to.
+/// Each request, once its body is there, is answered with the name that it was sent to.
 async fn answer(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<()> {
     let mut buffer = Vec::new();
     loop {
-        while let Some(end) = buffer.windows(4).position(|four| four == b"\r\n\r\n") {
-            let head: Vec<u8> = buffer.drain(..end + 4).collect();
-            let body = format!("hello from {}\n", host(&String::from_utf8_lossy(&head)));
+        while let Some(end) = whole(&buffer) {
+            let request: Vec<u8> = buffer.drain(..end).collect();
+            let body = format!("hello from {}\n", host(&String::from_utf8_lossy(&request)));
             let head = format!("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n\r\n", body.len());
             stream.write_all((head + &body).as_bytes()).await?;
             stream.flush().await?;
         }
         let read = tokio::time::timeout(PATIENCE, stream.read_buf(&mut buffer)).await??;
-        if read == 0 || buffer.len() > HEAD_MAX {
+        if read == 0 || buffer.len() > REQUEST_MAX {
             return stream.shutdown().await;
         }
     }
 }
 
+/// Where the first request ends, if all of it is there.
+fn whole(buffer: &[u8]) -> Option<usize> {
+    let head = buffer.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
+    let length = field(&String::from_utf8_lossy(buffer.get(..head)?), "content-length:");
+    let end = head.checked_add(length.map_or(Some(0), |length| length.parse().ok())?)?;
+    (end <= buffer.len()).then_some(end)
+}
+
 /// The name in `Host`, without the port.
 fn host(head: &str) -> String {
-    let field = head.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("host:").map(str::to_owned));
-    let value = field.unwrap_or_default();
-    value.trim().split(':').next().unwrap_or_default().to_owned()
+    let value = field(head, "host:").unwrap_or_default();
+    value.split(':').next().unwrap_or_default().to_owned()
+}
+
+/// The value of a field, in small letters.
+fn field(head: &str, name: &str) -> Option<String> {
+    head.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix(name).map(|value| value.trim().to_owned()))
 }
 
 /// A socket that counts what is read from it.

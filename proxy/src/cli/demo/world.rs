@@ -17,6 +17,7 @@ use gatepass_config::floor::Loopback;
 use gatepass_config::identity::TokensFile;
 use gatepass_config::listeners::{ClientCertificates, Compat, Listener, Presence, Protocol, Tls};
 use gatepass_config::policy::{Bundle, Policy};
+use gatepass_config::probe::{Machine, Probe};
 use gatepass_config::tokens::Token;
 use gatepass_config::{Config, Located, dns};
 use jiff::{SignedDuration, Timestamp};
@@ -37,8 +38,16 @@ pub const CHECKOUT: &str = "spiffe://corp.example/ns/shop/sa/checkout";
 const LIFE: SignedDuration = SignedDuration::from_hours(48);
 
 /// Names that resolve to this machine.
-const HERE: [&str; 6] =
-    ["packages.test", "api.payments.test", "status.test", "vendor.test", "mirror.test", "backups.test"];
+const HERE: [&str; 8] = [
+    "packages.test",
+    "api.payments.test",
+    "status.test",
+    "vendor.test",
+    "mirror.test",
+    "backups.test",
+    "reports.test",
+    "keys.test",
+];
 
 /// The bundle, with places for ports and ends.
 const FILES: [(&str, &str); 6] = [
@@ -197,6 +206,8 @@ impl World {
 
 fn known() -> HashMap<&'static str, Ipv4Addr> {
     let mut known: HashMap<_, _> = HERE.into_iter().map(|name| (name, Ipv4Addr::LOCALHOST)).collect();
+    // It leads to an origin whose certificate does not bear this name.
+    known.insert("signing.test", Ipv4Addr::LOCALHOST);
     // Where every large cloud keeps the credentials of a machine.
     known.insert("updates.test", Ipv4Addr::new(169, 254, 169, 254));
     known
@@ -273,6 +284,7 @@ fn config(
     ];
     config.identity.tokens =
         Some(TokensFile { path: file(&directory.join("tokens.yaml")), tokens: vec![token("ci"), token("reports")] });
+    config.probe = Probe { ca: Some(file(&directory.join("origins.pem"))), machine: Machine::Left };
     config.floor.loopback = Loopback::Development;
     config.policy = Policy::of(Bundle::Directory(Located::nowhere(directory.join("policy"))));
     config.dns.servers = vec![dns::Server::Plain(names.address)];

@@ -40,8 +40,15 @@ pub async fn play(world: &World, mut show: impl FnMut(usize, &Scene)) -> Vec<Sce
     tour.scene("private-address", "The name is allowed, but DNS points it at the cloud's credentials", places::private)
         .await;
     tour.scene("sni-mismatch", "Ask for one name, speak to another: domain fronting", places::fronting).await;
+    tour.scene(
+        "certificate",
+        "The name is right and the server is not: its certificate is somebody else's",
+        places::certificate,
+    )
+    .await;
     tour.scene("plain-http", "Plain HTTP is decided request by request: GET is allowed, POST is not", places::plain)
         .await;
+    tour.scene("limit", "4 KiB a day may be sent there: what is more is cut, and then refused", places::limit).await;
     tour.scene("no-credentials", "Nobody in particular asks", people::nobody).await;
     tour.scene("data-class", "The host is allowed, but not for what this workload carries", people::wrong_class).await;
     tour.scene("client-certificate", "A workload proves itself with its SPIFFE certificate", people::certified).await;

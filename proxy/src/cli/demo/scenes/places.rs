@@ -1,11 +1,14 @@
 //! Scenes about where somebody wants to go.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use gatepass_policy::decision::Reason;
+use gatepass_policy::schema::Stage;
 
 use super::{Played, is_page, until};
 use crate::cli::demo::client::Client;
+use crate::cli::demo::origin::Seen;
 use crate::cli::demo::scene::Scene;
 use crate::cli::demo::world::World;
 
@@ -53,15 +56,51 @@ pub(super) async fn fronting(world: &World, scene: &mut Scene) -> Played {
     world.judge(scene, tunnel.id, Reason::Guardrail).await?;
     scene.check("the client got a TLS alert: unrecognized_name", alert.contains("UnrecognisedName"));
     // The gateway had connected, and hangs up without having said a word.
-    let seen = until(|| {
-        let after: Vec<_> = world.secure.connections().into_iter().skip(before).collect();
-        let over = !after.is_empty() && after.iter().all(|seen| seen.ended.load(Ordering::SeqCst));
-        over.then_some(after)
-    })
-    .await;
+    let seen = over(world, before, 1).await;
     let bytes: u64 = seen.iter().map(|seen| seen.bytes.load(Ordering::SeqCst)).sum();
     scene.check(format!("bytes that reached packages.test: {bytes}"), bytes == 0);
     Ok(())
+}
+
+pub(super) async fn certificate(world: &World, scene: &mut Scene) -> Played {
+    let (proved, page) = world.visit(scene, "ci", "keys.test").await?;
+    world.judge(scene, proved.id, Reason::Allowed).await?;
+    let before = world.secure.connections().len();
+    let authority = world.at("signing.test");
+    scene.asked(format!("curl -x $PROXY -U ci:ci-$SECRET --insecure https://{authority}/"));
+    let mut client = world.door("ci").await?;
+    let tunnel = client.connect(&authority).await?;
+    scene.got(&tunnel.line);
+    let alert = match client.secure("signing.test", &world.trusting).await {
+        Ok(_) => return Err("TLS was spoken with signing.test".to_owned()),
+        Err(alert) => alert,
+    };
+    scene.got(format!("TLS: {alert}"));
+    world.judge(scene, tunnel.id, Reason::Guardrail).await?;
+    let record = tunnel.id.and_then(|id| world.gateway.shared().evidence.recent().by_id(id));
+    let record = record.ok_or("the record is gone")?;
+    let fault = record.upstream.as_ref().and_then(|upstream| upstream.fault.as_ref());
+    let fault = fault.map_or("nothing", |fault| fault.as_str());
+    scene.note(format!("what the gateway's own look at the server found: {fault}"));
+    scene.check("keys.test proved who it is, and the page came from it", is_page(page.as_ref(), "keys.test"));
+    scene.check("signing.test did not: denied at the stage `certificate`", record.stage == Stage::Certificate);
+    scene.check("the record says what was wrong", fault == "the certificate is not for this host");
+    scene.check("the client got a TLS alert: access_denied", alert.contains("AccessDenied"));
+    // One connection was the client's tunnel, and one the gateway's own look.
+    let seen = over(world, before, 2).await;
+    let silent = seen.iter().filter(|seen| seen.bytes.load(Ordering::SeqCst) == 0).count();
+    scene.check("not a byte of the client's reached the server", (seen.len(), silent) == (2, 1));
+    Ok(())
+}
+
+/// The connections to the origin inside TLS since it had `before`, when they are so many, and over.
+async fn over(world: &World, before: usize, wanted: usize) -> Vec<Arc<Seen>> {
+    until(|| {
+        let after: Vec<_> = world.secure.connections().into_iter().skip(before).collect();
+        let over = after.len() >= wanted && after.iter().all(|seen| seen.ended.load(Ordering::SeqCst));
+        over.then_some(after)
+    })
+    .await
 }
 
 pub(super) async fn plain(world: &World, scene: &mut Scene) -> Played {
@@ -77,5 +116,35 @@ pub(super) async fn plain(world: &World, scene: &mut Scene) -> Played {
     world.judge(scene, refused.id, Reason::NoRule).await?;
     scene.check("GET came back with the page", is_page(Some(&page), "status.test"));
     scene.check("POST was refused on the same connection: 403", refused.status == 403);
+    Ok(())
+}
+
+/// What the rule `build/reports` lets go in a day.
+const BUDGET: u64 = 4096;
+
+pub(super) async fn limit(world: &World, scene: &mut Scene) -> Played {
+    let authority = format!("reports.test:{}", world.clear.address.port());
+    let target = format!("http://{authority}/");
+    let report = "x".repeat(3 << 10);
+    let sent = || world.clear.connections().iter().map(|seen| seen.bytes.load(Ordering::SeqCst)).sum::<u64>();
+    let before = sent();
+    let upload = async |scene: &mut Scene| {
+        scene.asked(format!("curl -x $PROXY -U ci:ci-$SECRET --data-binary @3KiB.txt {target}"));
+        world.door("ci").await?.post(&target, &authority, &report).await
+    };
+    let first = upload(scene).await?;
+    scene.got(format!("{}   {}", first.line, first.body.trim_end()));
+    let second = upload(scene).await;
+    scene.got(second.as_ref().map_or("the connection is cut", |answer| &*answer.line));
+    let third = upload(scene).await?;
+    scene.got(&third.line);
+    world.judge(scene, third.id, Reason::Limit).await?;
+    scene.check("the first report arrived", is_page(Some(&first), "reports.test"));
+    scene.check("the second was cut where the budget ended", second.is_err());
+    let arrived = sent().saturating_sub(before);
+    scene.check(format!("bytes that reached reports.test: {arrived}, of {BUDGET} allowed"), arrived <= BUDGET);
+    scene.check("the third was refused: 429", third.status == 429);
+    let named = ["build/reports", "limits.upload_bytes_per_day"].iter().all(|part| third.body.contains(part));
+    scene.check("the answer names the rule and the limit", named);
     Ok(())
 }
