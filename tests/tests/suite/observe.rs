@@ -17,6 +17,16 @@ fn section(until: &str) -> String {
     format!("observe: {{until: \"{until}\"}}")
 }
 
+/// An allow with a limit, under a deny.
+fn limited(port: u16) -> String {
+    let end = gatepass_tests::bundle::in_hours(24);
+    format!(
+        "  - id: limited\n    action: allow\n    purpose: a test\n    anyone: true\n    destinations: {{hosts: [\"limited.test\"], \
+         cidr_sets: [loopback], ports: [{port}]}}\n    data_classes: {{at_most: [unclassified]}}\n    expires: \"{end}\"\n    \
+         limits: {{connections: 1}}\n"
+    )
+}
+
 /// Rules that name the origin's address; a team's and a platform's deny over some of them.
 fn bundle(port: u16) -> Bundle {
     Bundle::new()
@@ -24,6 +34,8 @@ fn bundle(port: u16) -> Bundle {
         .allow("team", "team.test", &[port])
         .allow("guarded", "guarded.test", &[port])
         .allow("late", "late.test", &[port])
+        .rule(&limited(port))
+        .rule("  - {id: no-limited, action: deny, purpose: on trial, destinations: {hosts: [\"limited.test\"]}}\n")
         .rule("  - {id: no-team, action: deny, purpose: on trial, destinations: {hosts: [\"team.test\"]}}\n")
         .guardrail("  - {id: no-guarded, action: deny, purpose: on trial, lifted_by: [], destinations: {hosts: [\"guarded.test\"]}}\n")
         .guardrail("  - {id: no-late, action: deny, purpose: on trial, lifted_by: [], when: 'destination.host == \"late.test\" && !tls.present'}\n")
@@ -32,7 +44,7 @@ fn bundle(port: u16) -> Bundle {
 impl World {
     fn new(until: &str, setup: Setup) -> World {
         let origin = Origin::echo();
-        for name in ["allowed.test", "team.test", "guarded.test", "late.test", "unruled.test"] {
+        for name in ["allowed.test", "team.test", "guarded.test", "late.test", "limited.test", "unruled.test"] {
             setup.resolver.answer(name, &["127.0.0.1"]);
         }
         let gateway = setup.section(&section(until)).start(&bundle(origin.port()));
@@ -84,6 +96,18 @@ fn policy_denials_are_recorded_and_carried_and_everybody_is_told() {
     let (_client, record) = world.carried("allowed.test");
     assert_eq!((&record["effect"], &record["would_deny"]), (&"allow".into(), &Value::Null), "{record}");
     assert_eq!(record["observe"], until, "on what is allowed as well: {record}");
+}
+
+#[test]
+fn what_is_carried_although_it_is_denied_is_held_by_the_limits_beneath_it() {
+    let world = World::new(&end(SignedDuration::from_hours(1)), Setup::new());
+    let (first, record) = world.carried("limited.test");
+    assert_eq!((&record["effect"], &record["outcome"]), (&"deny".into(), &"admitted".into()), "{record}");
+    let to = format!("limited.test:{}", world.origin.port());
+    let (status, record) = world.refused(&to);
+    assert_eq!((status, &record["reason"]["code"]), (429, &"limit".into()), "{record}");
+    drop(first);
+    eventually("there is room again", || (world.refused(&to).0 == 200).then_some(()));
 }
 
 #[test]
