@@ -37,6 +37,8 @@ impl Witness {
     pub fn explain(&self) -> String {
         let facts = &self.facts;
         let mut words = vec![format!("--from {} --to {}", quoted(facts.identity.id()), self.destination())];
+        let declared = facts.subject.declared.iter().flat_map(|classes| classes.iter());
+        words.extend(declared.map(|class| format!("--declare {}", quoted(class))));
         if let (Some(resolved), None) = (&facts.resolved, facts.destination.host.ip()) {
             words.extend(resolved.answers.iter().map(|ip| format!("--answer {ip}")));
         }
@@ -103,7 +105,8 @@ fn quoted(text: &str) -> String {
 impl fmt::Display for Witness {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} -> {}", self.facts.identity.id(), self.destination())?;
-        write!(f, ", {}", self.data_classes().join("+"))?;
+        let declares = if self.facts.subject.declared.is_some() { " as declared" } else { "" };
+        write!(f, ", {}{declares}", self.data_classes().join("+"))?;
         if let (Some(resolved), None) = (&self.facts.resolved, self.facts.destination.host.ip()) {
             let answers: Vec<String> = resolved.answers.iter().map(ToString::to_string).collect();
             write!(f, ", at {}", answers.join(" and "))?;

@@ -31,6 +31,9 @@ pub struct Arguments {
     /// A data class of the connection, instead of the workload registry's; may be repeated.
     #[arg(long = "data-class", value_name = "CLASS")]
     data_classes: Vec<String>,
+    /// A data class that the client declares, of those that its workload may; may be repeated.
+    #[arg(long = "declare", value_name = "CLASS", conflicts_with = "data_classes")]
+    declared: Vec<String>,
     /// An address that DNS answers; may be repeated.
     #[arg(long = "answer", value_name = "IP")]
     answers: Vec<IpAddr>,
@@ -165,6 +168,12 @@ fn facts(arguments: &Arguments, set: &PolicySet, now: Timestamp) -> Result<Facts
     }
     let identity = Identity::named(from);
     let mut subject = set.registered(&identity);
+    if !arguments.declared.is_empty() {
+        // As a gateway reads the client's field.
+        let field = arguments.declared.join(",");
+        subject =
+            set.subject(&identity, Some(field.as_bytes())).map_err(|refused| format!("`--declare`: {refused}"))?;
+    }
     if !arguments.data_classes.is_empty() {
         subject.registered = set
             .classes(&arguments.data_classes)

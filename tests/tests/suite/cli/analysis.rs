@@ -166,6 +166,29 @@ fn the_sample_bundle_is_answered_exactly_and_holds_nothing_of_no_use() {
 }
 
 #[test]
+fn what_a_client_must_declare_is_told_and_decides_as_told() {
+    let scratch = bundle(&WEB.replace("at_most: [unclassified, public]", "at_most: [public]").replace(
+        "    expires: \"2030-06-01T00:00:00Z\"\n  - id: docs",
+        "    expires: \"2030-06-01T00:00:00Z\"\n    trust_declared: true\n  - id: docs",
+    ));
+    let workloads = "workloads:\n  - {id: \"token:ci\", data_classes: [public, pci], may_declare: [public]}\n";
+    let head = "apiVersion: gatepass/v1\nkind: Workloads\nmetadata: {id: workloads, owner: platform@example.com}\n";
+    scratch.write("policy/workloads.yaml", format!("{head}{workloads}"));
+    let reach = asked(&scratch, &["reach", "policy", "--to", "api.test", "--json"]).json();
+    let explain = reach["ways"][0]["witness"]["explain"].as_str().unwrap_or_else(|| panic!("{reach}"));
+    assert!(explain.contains("--declare public"), "{explain}");
+    let decided = |words: &str| {
+        let words: Vec<&str> = ["explain", "policy"].into_iter().chain(words.split(' ')).collect();
+        run(&scratch, &words)
+    };
+    assert_eq!(decided(explain).code, 0, "{explain}");
+    assert_eq!(decided(&explain.replace(" --declare public", "")).code, 1, "what is registered is too much");
+    let refused = decided(&explain.replace("--declare public", "--declare pci"));
+    assert_eq!(refused.code, 2, "only what it may declare");
+    assert!(refused.err.contains("`--declare`"), "{}", refused.err);
+}
+
+#[test]
 fn whoever_reads_may_stop_when_they_have_read_enough() {
     let scratch = bundle(WEB);
     for command in ["review policy", "check policy", "reach policy --to api.test", "diff policy policy"] {
